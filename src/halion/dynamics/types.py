@@ -1,0 +1,109 @@
+"""What the dynamics room gives: trajectories on disk, and the mean cell of an equilibration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ase import Atoms
+
+from halion.arrays import FloatArray, IntArray
+
+__all__ = ["Equilibration", "MdStage", "Trajectory"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MdStage:
+    """One stretch of molecular dynamics.
+
+    Attributes:
+        ensemble: "nvt" (Nose-Hoover chain) or "npt" (Martyna-Tobias-Klein, flexible cell).
+        n_steps: total steps, also after a restart.
+        timestep_fs: time step.
+        temperature_k: target temperature at the end of the stage.
+        start_temperature_k: target at its beginning; the target rises linearly from it (heating). None: constant.
+        pressure_gpa: target pressure (npt).
+        thermostat_ps, barostat_ps: time constants.
+        store_every_steps: a frame is stored every so many steps.
+        checkpoint_every_steps: frames and full state reach the disk every so many steps; a multiple of
+            store_every_steps.
+        seed: seed of the initial velocities, used if the structure has none.
+    """
+
+    ensemble: Literal["nvt", "npt"]
+    n_steps: int
+    timestep_fs: float
+    temperature_k: float
+    start_temperature_k: float | None = None
+    pressure_gpa: float = 0.0
+    thermostat_ps: float = 0.1
+    barostat_ps: float = 1.0
+    store_every_steps: int = 10
+    checkpoint_every_steps: int = 1000
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trajectory:
+    """Frames of one run. Positions are unwrapped, as the integrator moves them.
+
+    Attributes:
+        symbols: (n_atoms) chemical symbols.
+        positions: (n_frames, n_atoms, 3) Angstrom, unwrapped.
+        cells: (n_frames, 3, 3) Angstrom.
+        steps: (n_frames,) step numbers.
+        time_ps: (n_frames,) time, ps.
+        temperature_k: (n_frames,) kinetic temperature; NaN where unknown.
+        potential_energy: (n_frames,) eV; NaN where unknown.
+        pressure_gpa: (n_frames,) pressure including the ideal-gas part; NaN where unknown.
+        target_temperature_k: temperature that the run was meant to have; NaN where unknown.
+        source: the file that it was read from.
+    """
+
+    symbols: tuple[str, ...]
+    positions: FloatArray
+    cells: FloatArray
+    steps: IntArray
+    time_ps: FloatArray
+    temperature_k: FloatArray
+    potential_energy: FloatArray
+    pressure_gpa: FloatArray
+    target_temperature_k: float
+    source: str
+
+    @property
+    def n_frames(self) -> int:
+        """Stored frames."""
+        return len(self.positions)
+
+    @property
+    def length_ps(self) -> float:
+        """Time from the first frame to the last, ps."""
+        return float(self.time_ps[-1] - self.time_ps[0])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Equilibration:
+    """The cell and state that production starts from.
+
+    Attributes:
+        temperature_k: target temperature.
+        pressure_gpa: target pressure.
+        atoms: last NPT structure scaled into the mean cell, unwrapped positions, momenta kept.
+        mean_cell: (3, 3) Angstrom, mean over the averaging window.
+        volume_per_atom: mean volume per atom over the window, Angstrom^3.
+        volume_per_atom_std: its statistical error (block average), Angstrom^3.
+        mean_temperature_k: mean kinetic temperature over the window.
+        mean_pressure_gpa: mean pressure over the window.
+        momenta: (n_atoms, 3) of `atoms`, ASE units, for bit-exact restarts.
+    """
+
+    temperature_k: float
+    pressure_gpa: float
+    atoms: Atoms
+    mean_cell: FloatArray
+    volume_per_atom: float
+    volume_per_atom_std: float
+    mean_temperature_k: float
+    mean_pressure_gpa: float
+    momenta: FloatArray

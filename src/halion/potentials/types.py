@@ -1,0 +1,51 @@
+"""The one interface of all potentials: energy, forces and stress of one structure or of many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from halion.arrays import FloatArray
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+__all__ = ["Evaluation", "Potential"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """Energy, forces and stress of one periodic structure.
+
+    Attributes:
+        energy: total potential energy, eV.
+        forces: (n_atoms, 3) -dE/dr, eV/Angstrom.
+        stress: (3, 3) symmetric (1/V) dE/dstrain, eV/Angstrom^3, tension positive.
+    """
+
+    energy: float
+    forces: FloatArray
+    stress: FloatArray
+
+
+class Potential(Protocol):
+    """A potential that rooms below use without knowing which it is.
+
+    Attributes:
+        name: e.g. "chgnet-0.3.0".
+        weights_sha256: digest of its parameters, for provenance.
+        elements: symbols that it was trained for.
+    """
+
+    name: str
+    weights_sha256: str
+    elements: frozenset[str]
+
+    def evaluate(self, atoms: Atoms) -> Evaluation:
+        """Energy, forces and stress of one structure."""
+        ...
+
+    def evaluate_batch(self, structures: Sequence[Atoms]) -> list[Evaluation]:
+        """The same for many structures, in their order."""
+        ...

@@ -1,0 +1,226 @@
+"""The settings of a study: one YAML file, validated, every key with its unit in its name.
+
+Precedence: built-in default < preset < study file < command-line option. `resolve` gives the settings with
+everything filled in; the run writes them down. Unknown keys are refused with the nearest known one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from halion.errors import SettingsError, nearest
+
+__all__ = [
+    "DynamicsSettings",
+    "MachineSettings",
+    "OrderingSettings",
+    "RankingSettings",
+    "StudySettings",
+    "TransportSettings",
+    "read_settings",
+    "resolve",
+]
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, unknown keys refused, no coercion of nonsense."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class OrderingSettings(Settings):
+    """Which ordered cells stand for the disordered crystal."""
+
+    supercell: tuple[int, int, int] | None = Field(
+        None, description="repeats of the refined cell along a, b, c; null: the best fit within max_atoms"
+    )
+    max_atoms: int = Field(80, gt=0, description="largest ordered cell tried when supercell is null")
+    closest_cations_angstrom: float = Field(
+        2.5, ge=0, description="two cation sites closer than this are never filled together"
+    )
+    limit: int = Field(200_000, gt=0, description="most symmetry-distinct orderings to hold; more is refused")
+
+
+class RankingSettings(Settings):
+    """How ordered cells are relaxed and ranked."""
+
+    potential: str = Field("chgnet", description="name of the potential, or path of a checkpoint")
+    relax_best: int = Field(20, gt=0, description="orderings relaxed, the lowest in electrostatic energy first")
+    force_tolerance_ev_per_angstrom: float = Field(0.01, gt=0, description="FIRE stops below this")
+    max_steps: int = Field(1000, gt=0, description="most FIRE steps of one relaxation")
+    temperature_k: float = Field(300.0, gt=0, description="temperature of the Boltzmann weights")
+
+
+class DynamicsSettings(Settings):
+    """The molecular dynamics of one study: heating, NVT, NPT, mean cell, NVT production."""
+
+    potential: str = Field("chgnet", description="name of the potential, or path of a checkpoint")
+    repeat: tuple[int, int, int] = Field((1, 1, 1), description="repeats of the best ordered cell")
+    temperatures_k: tuple[float, ...] = Field(
+        (400.0, 450.0, 500.0, 550.0, 600.0, 650.0, 700.0, 750.0),
+        min_length=1,
+        description="production temperatures",
+    )
+    pressure_gpa: float = Field(1.0, description="pressure of the NPT stage; 1.0 is 10 kbar, 0.0001 is 1 bar")
+    timestep_fs: float = Field(1.0, gt=0, le=5)
+    thermostat_ps: float = Field(0.1, gt=0, description="Nose-Hoover chain time constant")
+    barostat_ps: float = Field(1.0, gt=0, description="MTK barostat time constant")
+    initial_temperature_k: float = Field(100.0, gt=0, description="velocities are drawn at this temperature")
+    heating_ps: float = Field(2.0, ge=0, description="linear ramp to the target, cell fixed")
+    nvt_ps: float = Field(50.0, ge=0, description="NVT equilibration")
+    npt_ps: float = Field(140.0, gt=0, description="NPT equilibration, cell flexible")
+    cell_average_ps: float = Field(112.0, gt=0, description="last part of the NPT stage, whose mean cell is kept")
+    production_ps: float = Field(2000.0, gt=0, description="NVT production at the mean cell")
+    store_every_steps: int = Field(10, gt=0, description="a frame is stored every so many steps")
+    checkpoint_ps: float = Field(1.0, gt=0, description="most time lost when a run is killed")
+    seed: int = Field(0, ge=0, description="seed of the initial velocities")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> DynamicsSettings:
+        if self.cell_average_ps > self.npt_ps:
+            raise ValueError(f"cell_average_ps ({self.cell_average_ps:g}) is longer than npt_ps ({self.npt_ps:g})")
+        if any(temperature <= 0 for temperature in self.temperatures_k):
+            raise ValueError("temperatures_k must be positive, in K")
+        if len(set(self.temperatures_k)) < len(self.temperatures_k):
+            raise ValueError("temperatures_k names one temperature twice")
+        return self
+
+
+class TransportSettings(Settings):
+    """From trajectories to diffusivity and conductivity."""
+
+    mobile_species: str = Field("Li", description="element of the mobile ion")
+    longest_lag_ps: float = Field(500.0, gt=0, description="longest lag time of the fit")
+    longest_lag_fraction: float = Field(0.5, gt=0, le=0.9, description="... and at most this part of the run")
+    hop_length_angstrom: float | None = Field(
+        None, gt=0, description="distance between neighbouring mobile-ion sites; null: from the structure"
+    )
+    report_temperature_k: float = Field(300.0, gt=0, description="temperature of the reported conductivity")
+
+
+class MachineSettings(Settings):
+    """Where the work runs."""
+
+    workers: int | None = Field(None, gt=0, description="processes at once; null: one per core")
+    threads_per_worker: int = Field(1, gt=0, description="threads of each process")
+    device: Literal["cpu", "cuda"] = "cpu"
+
+
+class StudySettings(Settings):
+    """A whole study, from a disordered crystal to its conductivity."""
+
+    crystal: str = Field(description="a built-in material (Li3YBr6) or the path of a CIF")
+    preset: Literal["quick", "paper"] = Field("quick", description="protocol whose values fill what is not given")
+    orderings: OrderingSettings = OrderingSettings()
+    ranking: RankingSettings = RankingSettings()
+    dynamics: DynamicsSettings = DynamicsSettings()
+    transport: TransportSettings = TransportSettings()
+    machine: MachineSettings = MachineSettings()
+
+
+# The presets differ in settings alone. `paper` is the protocol of the study (arXiv:2510.09861), which the
+# defaults above already state; `quick` is as small as can be while every step is still the real one.
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "paper": {},
+    "quick": {
+        "orderings": {"max_atoms": 40},
+        "ranking": {"relax_best": 6, "max_steps": 300},
+        "dynamics": {
+            "temperatures_k": (450.0, 500.0, 550.0, 600.0),
+            "timestep_fs": 2.0,
+            "heating_ps": 0.5,
+            "nvt_ps": 0.5,
+            "npt_ps": 2.5,
+            "cell_average_ps": 2.0,
+            "production_ps": 12.0,
+            "store_every_steps": 10,
+        },
+    },
+}
+
+
+def resolve(values: dict[str, Any], *, where: str = "") -> StudySettings:
+    """Study settings from plain values, the preset filling what they leave out.
+
+    Args:
+        values: as in a study file, e.g. ``{"crystal": "Li3YBr6", "dynamics": {"seed": 3}}``.
+        where: the file they come from, for error messages.
+    Raises:
+        SettingsError: an unknown key (the nearest known one is named), a wrong type, a value out of range.
+    """
+    if not isinstance(values, dict):
+        raise SettingsError(
+            f"a study file holds keys and values, this holds {type(values).__name__}",
+            where=where,
+            fix="halion init study.yaml   (writes a commented study file to start from)",
+        )
+    _refuse_unknown_keys(StudySettings, values, where)
+    preset = PRESETS.get(str(values.get("preset", "quick")), {})
+    sections = {key: value for key, value in values.items() if isinstance(value, dict)}
+    merged = {**values, **{key: {**filled, **sections.get(key, {})} for key, filled in preset.items()}}
+    try:
+        return StudySettings(**merged)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        text = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(
+            f"{key or 'settings'}: {text}" + (f" (got {first['input']!r})" if key and "input" in first else ""),
+            where=where,
+            fix="halion schema   (prints every key with its unit and range)",
+        ) from error
+
+
+def _refuse_unknown_keys(model: type[BaseModel], values: dict[str, Any], where: str, path: str = "") -> None:
+    for key, value in values.items():
+        field = model.model_fields.get(str(key))
+        if field is None:
+            raise SettingsError(
+                f"unknown key '{path}{key}': {nearest(str(key), model.model_fields)}",
+                where=where,
+                fix="halion schema   (prints every key with its unit and range)",
+            )
+        inner = field.annotation
+        if isinstance(value, dict) and isinstance(inner, type) and issubclass(inner, BaseModel):
+            _refuse_unknown_keys(inner, value, where, f"{path}{key}.")
+
+
+def read_settings(path: Path | str, overrides: dict[str, Any] | None = None) -> StudySettings:
+    """Study settings from a YAML file; a relative crystal path is taken from the file's folder.
+
+    Raises:
+        SettingsError: the file is missing, is not YAML, or holds something that cannot be used.
+    """
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SettingsError(
+            "there is no such study file",
+            where=str(path),
+            fix=f"halion init {path}   (writes one to start from)",
+        ) from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SettingsError(
+            f"this is not a YAML study file: {' '.join(str(error).split())}",
+            where=str(path),
+            fix="halion init study.yaml   (writes a commented study file to start from)",
+        ) from error
+    if isinstance(values, dict):
+        values = _merge(values, overrides or {})
+        crystal = values.get("crystal")
+        if isinstance(crystal, str) and (path.parent / crystal).is_file():
+            values["crystal"] = str(path.parent / crystal)
+    return resolve(values, where=str(path))
+
+
+def _merge(values: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(values)
+    for key, value in overrides.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged

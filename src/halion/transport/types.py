@@ -1,0 +1,137 @@
+"""What the transport room gives: per run a diffusivity with error and verdict; over runs, the conductivity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from halion.arrays import FloatArray
+
+__all__ = ["Arrhenius", "Conductivity", "RunTransport", "Verdict"]
+
+Verdict = Literal["diffusive", "upper bound", "not diffusive", "melted"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunTransport:
+    """Transport of one run at one temperature.
+
+    Attributes:
+        source: trajectory file.
+        species: mobile element.
+        n_ions: number of mobile ions.
+        temperature_k: mean kinetic temperature of the run (target where unknown).
+        target_temperature_k: temperature that the run was meant to have.
+        length_ps: length of the run.
+        n_frames: stored frames.
+        volume: mean cell volume, Angstrom^3.
+        lag_time_ps: (n_lags,) lag times.
+        msd: (n_lags,) mean squared displacement of the mobile ions, all time origins, Angstrom^2.
+        msd_components: (n_lags, 3, 3) its Cartesian tensor; the trace is `msd`.
+        framework_msd: element -> (n_lags,) mean squared displacement of each framework element, Angstrom^2.
+        fit_window_ps: first and last lag of the fit.
+        diffusivity: tracer diffusivity, slope / 6, Angstrom^2/ps.
+        diffusivity_std: the largest of the errors below, Angstrom^2/ps.
+        diffusivity_tensor: (3, 3) Angstrom^2/ps.
+        intercept: of the fit, Angstrom^2.
+        rsd_he: relative standard deviation of He et al. 2018, 3.43 / sqrt(n_eff) + 0.04.
+        rsd_brownian: relative standard deviation of the fitted slope for independent Brownian ions.
+        n_eff: effective number of hops, max over the fit window of the total squared displacement / hop length^2.
+        hop_length: Angstrom.
+        hopped_fraction: part of the mobile ions that moved farther than one hop length from where they started.
+        log_slope: d ln(msd) / d ln(lag) in the fit window; 1 for diffusion.
+        drift: net displacement of the framework's centre, removed before the analysis, Angstrom.
+        verdict: whether the run diffused.
+        reasons: one sentence for each thing that speaks for or against the verdict.
+        upper_bound: largest diffusivity that is compatible with the run (95 %), Angstrom^2/ps; NaN when diffusive.
+    """
+
+    source: str
+    species: str
+    n_ions: int
+    temperature_k: float
+    target_temperature_k: float
+    length_ps: float
+    n_frames: int
+    volume: float
+    lag_time_ps: FloatArray
+    msd: FloatArray
+    msd_components: FloatArray
+    framework_msd: Mapping[str, FloatArray]
+    fit_window_ps: tuple[float, float]
+    diffusivity: float
+    diffusivity_std: float
+    diffusivity_tensor: FloatArray
+    intercept: float
+    rsd_he: float
+    rsd_brownian: float
+    n_eff: float
+    hop_length: float
+    hopped_fraction: float
+    log_slope: float
+    drift: float
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    upper_bound: float
+
+    @property
+    def is_diffusive(self) -> bool:
+        """Whether the diffusivity may enter an Arrhenius fit."""
+        return self.verdict == "diffusive"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrhenius:
+    """Weighted straight line through ln D against 1/T: ln D = ln D0 - Ea / (kB T).
+
+    Attributes:
+        activation_energy: eV.
+        activation_energy_std: eV.
+        ln_prefactor: ln(D0 / (Angstrom^2/ps)).
+        covariance: (2, 2) of (ln D0, Ea).
+        temperatures_k: (n,) runs that entered.
+        diffusivity: (n,) Angstrom^2/ps.
+        diffusivity_std: (n,) Angstrom^2/ps.
+        chi2_per_dof: of the fit; NaN for two points.
+        left_out_k: temperatures of runs that did not enter (their verdict forbade it).
+    """
+
+    activation_energy: float
+    activation_energy_std: float
+    ln_prefactor: float
+    covariance: FloatArray
+    temperatures_k: FloatArray
+    diffusivity: FloatArray
+    diffusivity_std: FloatArray
+    chi2_per_dof: float
+    left_out_k: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conductivity:
+    """Nernst-Einstein ionic conductivity at one temperature, sigma = n q^2 D / (kB T).
+
+    Attributes:
+        temperature_k: of the value.
+        conductivity_ms_per_cm: median; NaN when only an upper bound is known.
+        low_ms_per_cm, high_ms_per_cm: 68 % interval, asymmetric (log-normal).
+        low95_ms_per_cm, high95_ms_per_cm: 95 % interval.
+        upper_bound_ms_per_cm: 95 % upper bound when there is no value; NaN otherwise.
+        volume: cell volume used, Angstrom^3.
+        n_ions: mobile ions in that volume.
+        is_extrapolated: the temperature lies outside the fitted range.
+        verdict: the answer in words, one or two sentences.
+    """
+
+    temperature_k: float
+    conductivity_ms_per_cm: float
+    low_ms_per_cm: float
+    high_ms_per_cm: float
+    low95_ms_per_cm: float
+    high95_ms_per_cm: float
+    upper_bound_ms_per_cm: float
+    volume: float
+    n_ions: int
+    is_extrapolated: bool
+    verdict: str
