@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["from_record", "to_record"]
+__all__ = ["decode", "from_record", "to_record"]
 
 
 def to_record(value: Any) -> Any:
@@ -48,27 +48,28 @@ def from_record(cls: type, record: Any) -> Any:
     hints = typing.get_type_hints(cls)
     return cls(
         **{
-            field.name: _decode(hints[field.name], record[field.name])
+            field.name: decode(hints[field.name], record[field.name])
             for field in dataclasses.fields(cls)
             if field.name in record
         }
     )
 
 
-def _decode(hint: Any, value: Any) -> Any:
+def decode(hint: Any, value: Any) -> Any:
+    """The value of type `hint` (a dataclass, `ase.Atoms`, tuple, array, number ...) whose record this is."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         options = [argument for argument in arguments if argument is not type(None)]
-        return None if value is None and len(options) < len(arguments) else _decode(options[0], value)
+        return None if value is None and len(options) < len(arguments) else decode(options[0], value)
     if origin is tuple:
         inner = arguments[0] if len(arguments) == 2 and arguments[1] is Ellipsis else None
         if inner is not None:
-            return tuple(_decode(inner, item) for item in value)
-        return tuple(_decode(argument, item) for argument, item in zip(arguments, value, strict=True))
+            return tuple(decode(inner, item) for item in value)
+        return tuple(decode(argument, item) for argument, item in zip(arguments, value, strict=True))
     if origin in (dict, Mapping) or (isinstance(origin, type) and issubclass(origin, Mapping)):
-        return {key: _decode(arguments[1], item) for key, item in value.items()}
+        return {key: decode(arguments[1], item) for key, item in value.items()}
     if origin is list:
-        return [_decode(arguments[0], item) for item in value]
+        return [decode(arguments[0], item) for item in value]
     if origin is np.ndarray or hint is np.ndarray:
         return _decode_array(arguments, value)
     if dataclasses.is_dataclass(hint):

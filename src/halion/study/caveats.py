@@ -1,0 +1,69 @@
+"""What a reader must know before the numbers: said from the settings and the crystal, not from habit."""
+
+from __future__ import annotations
+
+from halion.crystal.types import DisorderedCrystal
+from halion.orderings.types import Composition
+from halion.settings import StudySettings
+
+__all__ = ["caveats_of"]
+
+
+def caveats_of(settings: StudySettings, crystal: DisorderedCrystal, composition: Composition) -> tuple[str, ...]:
+    """Sentences for the top of the report, most important first."""
+    return tuple(
+        text
+        for text in (
+            _quick(settings, composition),
+            _pretrained(settings),
+            _two_regimes(settings, crystal),
+            _rounded(composition),
+        )
+        if text
+    )
+
+
+def _quick(settings: StudySettings, composition: Composition) -> str:
+    if settings.preset != "quick":
+        return ""
+    dynamics = settings.dynamics
+    repeats = dynamics.repeat[0] * dynamics.repeat[1] * dynamics.repeat[2]
+    return (
+        f"This is a quick run: {dynamics.production_ps:g} ps of dynamics at {len(dynamics.temperatures_k)} "
+        f"temperatures in a cell of {composition.n_atoms * repeats} atoms, after {dynamics.npt_ps:g} ps of NPT, "
+        f"with the {settings.ranking.relax_best} best orderings relaxed. The study's protocol takes 2000 ps after "
+        "140 ps, 20 orderings and larger cells. Expect the conductivity at 300 K to be uncertain by an order of "
+        "magnitude beyond its statistical error bar; run the preset 'paper' for a number to publish."
+    )
+
+
+def _pretrained(settings: StudySettings) -> str:
+    if settings.dynamics.potential not in ("chgnet", "chgnet-0.3.0", "chgnet-reference"):
+        return ""
+    return (
+        "The potential is pretrained CHGNet 0.3.0, not fine-tuned for this material. The study found that it "
+        "expands and softens these halides far too much above 300 K, which makes the ions too mobile: read the "
+        "conductivity as an upper estimate."
+    )
+
+
+def _two_regimes(settings: StudySettings, crystal: DisorderedCrystal) -> str:
+    if set(crystal.composition) != {"Li", "Y", "Cl"}:
+        return ""
+    report = settings.transport.report_temperature_k
+    if not report < 420.0 < max(settings.dynamics.temperatures_k):
+        return ""
+    return (
+        f"Li3YCl6 is known to change its activation energy near 420 K (Qi 2021); one straight line from above that "
+        f"to {report:g} K overestimates the conductivity."
+    )
+
+
+def _rounded(composition: Composition) -> str:
+    if composition.deviation < 0.05:
+        return ""
+    worst = max(composition.orbits, key=lambda orbit: orbit.deviation)
+    return (
+        f"Whole atoms in this cell miss the refined occupancy of site {worst.wyckoff} by {worst.deviation:.2f}; "
+        "a larger supercell can come nearer (halion enumerate --max-atoms)."
+    )

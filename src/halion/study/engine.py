@@ -1,0 +1,130 @@
+"""Worker processes on this machine, behind one small interface: run these jobs, tell me how they go.
+
+A job is a function of this package and the folder of its step; everything else it reads there. Workers ignore
+Ctrl-C (the driver asks them to stop between two steps of their work) and die with their driver, so that no
+orphan writes into a run folder.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from types import TracebackType
+
+from halion.errors import EngineError, Interrupted, PhysicsRefusal
+from halion.progress import Stop
+
+__all__ = ["Job", "LocalEngine", "default_workers", "stop_requested"]
+
+Job = Callable[[str], None]
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_POLL_S = 0.5
+_stop_event: Event | None = None
+
+
+def default_workers(threads_per_worker: int = 1) -> int:
+    """One process per `threads_per_worker` cores that this process may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // threads_per_worker)
+
+
+def stop_requested() -> bool:
+    """Asked by jobs between two steps of their work: True when the driver wants them to stop."""
+    return _stop_event is not None and _stop_event.is_set()
+
+
+def _begin_worker(event: Event, driver: int) -> None:
+    global _stop_event  # the one piece of process-wide state: the event cannot be passed with each job
+    _stop_event = event
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+        if os.getppid() != driver:  # it died before the call above
+            os._exit(1)
+
+
+class LocalEngine:
+    """A pool of worker processes on this machine; use as a context manager."""
+
+    def __init__(self, *, workers: int, threads_per_worker: int) -> None:
+        self._workers, self._threads = workers, threads_per_worker
+        self._saved: dict[str, str | None] = {}
+
+    def __enter__(self) -> LocalEngine:
+        # Numerical libraries read these once, when a worker imports them.
+        for name in _THREAD_VARIABLES:
+            self._saved[name] = os.environ.get(name)
+            os.environ[name] = str(self._threads)
+        context = multiprocessing.get_context("spawn")
+        self._event = context.Event()
+        self._pool = ProcessPoolExecutor(
+            self._workers, mp_context=context, initializer=_begin_worker, initargs=(self._event, os.getpid())
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._event.set()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        for name, value in self._saved.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+    def run(self, job: Job, folders: Sequence[Path], *, watch: Callable[[], None], stop: Stop) -> None:
+        """Run a job in each of these step folders; a refusal by physics ends one job, any other error all.
+
+        Args:
+            job: a module-level function of one argument, the folder.
+            folders: step folders with their inputs written.
+            watch: called about twice a second.
+            stop: when it says True, the jobs are asked to stop and `Interrupted` is raised.
+        Raises:
+            Interrupted: stopped on request; resumable.
+            EngineError: a worker process died.
+            HalionError: the first error of a job.
+        """
+        pending: dict[Future[None], Path] = {self._pool.submit(job, str(folder)): folder for folder in folders}
+        first: BaseException | None = None
+        while pending:
+            done, _ = wait(pending, timeout=_POLL_S, return_when=FIRST_COMPLETED)
+            for future in done:
+                folder = pending.pop(future)
+                first = first or self._trouble(future, folder)
+            watch()
+            if (stop() or first) and not self._event.is_set():
+                self._event.set()
+                pending = {future: folder for future, folder in pending.items() if not future.cancel()}
+        if first:
+            raise first
+        if stop():
+            raise Interrupted(
+                "stopped on request; everything up to the last step is stored",
+                where=str(folders[0].parent) if folders else "",
+                fix="type the same command again: it goes on from there",
+            )
+
+    @staticmethod
+    def _trouble(future: Future[None], folder: Path) -> BaseException | None:
+        if future.cancelled():
+            return None
+        error = future.exception()
+        if isinstance(error, BrokenProcessPool):
+            return EngineError(
+                "a worker process died without a word (often: out of memory, or killed from outside)",
+                where=str(folder),
+                fix="type the same command again: it resumes; if it dies again, try --workers 1",
+            )
+        return None if isinstance(error, PhysicsRefusal) else error

@@ -1,0 +1,176 @@
+"""A whole study: from the disordered crystal to the report, resumed wherever it stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from halion.crystal import DisorderedCrystal, load_crystal
+from halion.errors import HalionError, Interrupted, RunFolderError
+from halion.files import read_json
+from halion.orderings import load_orderings
+from halion.progress import Stop, never
+from halion.ranking import Ranking, Selection
+from halion.records import from_record
+from halion.report import Failure, StudyResults, write_report
+from halion.settings import StudySettings
+from halion.study import stages
+from halion.study.caveats import caveats_of
+from halion.study.engine import LocalEngine, default_workers
+from halion.study.observe import Observer, StatusBoard, unobserved
+from halion.study.provenance import record_session
+from halion.study.run_folder import RunFolder
+from halion.study.step import Step
+from halion.transport import Arrhenius, Conductivity, RunTransport, conductivity_at, fit_arrhenius
+
+__all__ = ["collect_results", "report_study", "run_study", "study_status"]
+
+
+def run_study(
+    settings: StudySettings, folder: Path | str, *, observe: Observer = unobserved, stop: Stop = never
+) -> StudyResults:
+    """Run a study, or go on with it: finished steps are read back, trajectories continue where they stopped.
+
+    Args:
+        settings: the resolved settings.
+        folder: the run folder; created if absent.
+        observe: told the progress of each stage.
+        stop: asked about twice a second; True stops cleanly.
+    Returns:
+        the results; the report lies in `folder/report/report.html`.
+    Raises:
+        RunFolderError: the folder is in use, belongs to another study, or has a newer schema.
+        Interrupted: `stop` said so.
+        HalionError: what the rooms raise.
+    """
+    began = time.time()
+    run_folder = RunFolder(folder)
+    crystal = load_crystal(settings.crystal)
+    with run_folder.locked():
+        run_folder.begin(settings)
+        board = StatusBoard(run_folder, observe)
+        context = stages.Context(folder=run_folder, settings=settings, crystal=crystal, board=board, stop=stop)
+        with _ending_told(board):
+            potentials = _run_stages(context)
+            record_session(run_folder, settings, began=began, potentials=potentials)
+            results = collect_results(run_folder)
+            write_report(results, run_folder.path / "report")
+    return results
+
+
+@contextmanager
+def _ending_told(board: StatusBoard) -> Iterator[None]:
+    """Write into `status.json` how the run ended, whichever way it does."""
+    board.write("running")
+    try:
+        yield
+    except Interrupted as error:
+        board.write("interrupted", error.what)
+        raise
+    except HalionError as error:
+        board.write("failed", str(error))
+        raise
+    except BaseException as error:
+        board.write("failed", repr(error))
+        raise
+    board.write("done")
+
+
+def _run_stages(context: stages.Context) -> dict[str, str]:
+    machine = context.settings.machine
+    workers = machine.workers or default_workers(machine.threads_per_worker)
+    with LocalEngine(workers=workers, threads_per_worker=machine.threads_per_worker) as engine:
+        found = stages.orderings(context)
+        _, chosen = stages.selection(context, found)
+        relaxed = stages.relaxations(context, engine, chosen.candidates)
+        table = stages.ranking(context, chosen, relaxed, found.n_orderings)
+        moved = stages.dynamics(context, engine, table)
+    stages.transport(context, moved)
+    return _potentials([*relaxed, *moved.values()])
+
+
+def _potentials(steps: list[Step]) -> dict[str, str]:
+    values = [read_json(step.folder / "result.json").get("value", {}) for step in steps if step.is_done]
+    return {value["potential"]["name"]: value["potential"]["weights_sha256"] for value in values if value}
+
+
+def collect_results(folder: RunFolder) -> StudyResults:
+    """The results that a run folder holds, complete or as far as they got (the ranking at least).
+
+    Raises:
+        RunFolderError: the folder holds no study, or one that has not got to its ranking.
+    """
+    settings = folder.settings()
+    if not (folder.step_folder("4-ranking") / "result.json").exists():
+        raise RunFolderError(
+            "this study has not ranked its orderings yet; there is nothing to report",
+            where=str(folder.path),
+            fix=f"halion status {folder.path}   (shows how far it is), or type its halion run command again",
+        )
+    crystal = load_crystal(folder.crystal_source())
+    found = load_orderings(folder.step_folder("1-orderings") / "orderings.h5")
+    table = from_record(Ranking, Step(folder.step_folder("4-ranking"), {}).value())
+    steps = stages.dynamics_steps(folder, settings, table)
+    quiet = StatusBoard(folder, unobserved)
+    context = stages.Context(folder=folder, settings=settings, crystal=crystal, board=quiet, stop=never)
+    runs = stages.transport(context, {key: step for key, step in steps.items() if step.is_done})
+    equilibrations = [stages.read_equilibration(step) for step in steps.values()]
+    arrhenius = fit_arrhenius(runs)
+    provenance = folder.path / "provenance.json"
+    return StudyResults(
+        title=crystal.name,
+        crystal=crystal,
+        composition=found.composition,
+        count=found.count,
+        n_after_exclusions=found.n_orderings,
+        excluded_below=found.excluded_below,
+        ranking=table,
+        equilibrations=tuple(one for one in equilibrations if one is not None),
+        runs=runs,
+        arrhenius=arrhenius,
+        conductivity=_conductivity(arrhenius, runs, settings, crystal),
+        failures=_failures(folder, settings, steps),
+        settings=settings.model_dump(mode="json"),
+        provenance=read_json(provenance) if provenance.exists() else {},
+        caveats=caveats_of(settings, crystal, found.composition),
+    )
+
+
+def _conductivity(
+    arrhenius: Arrhenius | None, runs: tuple[RunTransport, ...], settings: StudySettings, crystal: DisorderedCrystal
+) -> Conductivity | None:
+    if not runs:
+        return None
+    wanted = settings.transport
+    charge = crystal.charges[wanted.mobile_species]
+    return conductivity_at(arrhenius, runs, wanted.report_temperature_k, charge=charge)
+
+
+def _failures(folder: RunFolder, settings: StudySettings, steps: dict[float, Step]) -> tuple[Failure, ...]:
+    chosen = from_record(Selection, Step(folder.step_folder("2-selection"), {}).value())
+    relaxed = stages.relaxation_steps(folder, settings, chosen.candidates)
+    named = [(f"relaxation of {step.name}", step) for step in relaxed]
+    named += [(f"dynamics at {temperature_k:g} K", step) for temperature_k, step in steps.items()]
+    return tuple(
+        Failure(step=name, message=text)
+        for name, step in named
+        if step.is_done and (text := stages.refusal_of(step))
+    )
+
+
+def report_study(folder: Path | str) -> Path:
+    """Write the report of a run folder again, from what it holds, finished or not.
+
+    Raises:
+        RunFolderError: no study, or one that has not got to its ranking.
+    """
+    run_folder = RunFolder(folder)
+    return write_report(collect_results(run_folder), run_folder.path / "report")
+
+
+def study_status(folder: Path | str) -> dict[str, Any]:
+    """How far a study is: state, stages, message; reads the folder only."""
+    return RunFolder(folder).status()
