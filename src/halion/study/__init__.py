@@ -1,18 +1,30 @@
-"""The corridor: plan a study, run it, resume it, report it."""
+"""The corridor: plan a study, run it, resume it, report it.
 
-from halion.study.observe import Observer, StatusBoard
-from halion.study.plan import StudyPlan, plan_study
-from halion.study.run import collect_results, report_study, run_study, study_status
-from halion.study.run_folder import RunFolder
+Names are loaded on first use: `halion status` reads one file and must not wait for torch.
+"""
 
-__all__ = [
-    "Observer",
-    "RunFolder",
-    "StatusBoard",
-    "StudyPlan",
-    "collect_results",
-    "plan_study",
-    "report_study",
-    "run_study",
-    "study_status",
-]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from halion.study.plan import StudyPlan, plan_study
+    from halion.study.run import collect_results, report_study, run_study
+    from halion.study.run_folder import RunFolder, study_status
+
+__all__ = ["RunFolder", "StudyPlan", "collect_results", "plan_study", "report_study", "run_study", "study_status"]
+
+_HOMES = {
+    "RunFolder": "run_folder",
+    "StudyPlan": "plan",
+    "collect_results": "run",
+    "plan_study": "plan",
+    "report_study": "run",
+    "run_study": "run",
+    "study_status": "run_folder",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'halion.study' has no attribute '{name}'")
+    return getattr(import_module(f"halion.study.{_HOMES[name]}"), name)

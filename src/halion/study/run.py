@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from halion.crystal import DisorderedCrystal, load_crystal
 from halion.errors import HalionError, Interrupted, RunFolderError
@@ -26,7 +25,7 @@ from halion.study.run_folder import RunFolder
 from halion.study.step import Step
 from halion.transport import Arrhenius, Conductivity, RunTransport, conductivity_at, fit_arrhenius
 
-__all__ = ["collect_results", "report_study", "run_study", "study_status"]
+__all__ = ["collect_results", "report_study", "run_study"]
 
 
 def run_study(
@@ -169,8 +168,3 @@ def report_study(folder: Path | str) -> Path:
     """
     run_folder = RunFolder(folder)
     return write_report(collect_results(run_folder), run_folder.path / "report")
-
-
-def study_status(folder: Path | str) -> dict[str, Any]:
-    """How far a study is: state, stages, message; reads the folder only."""
-    return RunFolder(folder).status()

@@ -20,7 +20,7 @@ from halion.errors import RunFolderError
 from halion.files import file_sha256, read_json, write_json
 from halion.settings import StudySettings, resolve
 
-__all__ = ["SCHEMA", "RunFolder"]
+__all__ = ["SCHEMA", "RunFolder", "study_status"]
 
 SCHEMA = 1
 # Where the work runs does not change what a study is.
@@ -137,6 +137,15 @@ class RunFolder:
             status["state"] = "interrupted"
             status["message"] = "the process is gone; type the same halion run command again to go on"
         return {"folder": str(self.path), **status}
+
+
+def study_status(folder: Path | str) -> dict[str, Any]:
+    """How far a study is: state, stages, message; reads the folder only.
+
+    Raises:
+        RunFolderError: no study there, or one of a newer schema.
+    """
+    return RunFolder(folder).status()
 
 
 def _try_lock(handle: IO[str]) -> bool:
