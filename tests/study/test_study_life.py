@@ -1,0 +1,175 @@
+"""The life of a run: killed at any moment and resumed, it ends in the results of the undisturbed run.
+
+Bit for bit: worker processes use one thread each, and every state that the dynamics depends on is stored in
+double precision.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from halion.dynamics import open_trajectory
+from halion.errors import Interrupted, RunFolderError
+from halion.settings import read_settings
+from halion.study import report_study, run_study, study_status
+
+SMALL = {
+    "crystal": "Li3YBr6",
+    "preset": "quick",
+    "orderings": {"supercell": [1, 1, 1]},
+    "ranking": {"relax_best": 2, "max_steps": 8},
+    "dynamics": {
+        "temperatures_k": [500.0, 600.0],
+        "heating_ps": 0.02,
+        "nvt_ps": 0.02,
+        "npt_ps": 0.04,
+        "cell_average_ps": 0.03,
+        "production_ps": 0.16,
+        "store_every_steps": 2,
+        "checkpoint_ps": 0.02,
+    },
+    "machine": {"workers": 2},
+}
+
+
+def halion(*words: str | Path) -> list[str]:
+    return [sys.executable, "-m", "halion.cli.main", *map(str, words)]
+
+
+def results_of(folder: Path) -> dict[str, object]:
+    """Every result of a run folder: step results, trajectories, and the report's numbers."""
+    found: dict[str, object] = {
+        str(path.relative_to(folder)): json.loads(path.read_text()) for path in folder.glob("steps/**/result.json")
+    }
+    for path in folder.glob("steps/5-dynamics/*/production/trajectory.h5"):
+        trajectory = open_trajectory(path)
+        found[str(path.relative_to(folder))] = (trajectory.positions.tobytes(), trajectory.steps.tolist())
+    results = json.loads((folder / "report" / "results.json").read_text())
+    found["report"] = {key: value for key, value in results.items() if key != "provenance"}
+    return found
+
+
+@pytest.fixture(scope="module")
+def study_file(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("study") / "study.yaml"
+    path.write_text(yaml.safe_dump(SMALL))
+    return path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(study_file) -> Path:
+    """The folder of the small study, run without disturbance."""
+    folder = study_file.parent / "undisturbed"
+    run_study(read_settings(study_file), folder)
+    return folder
+
+
+def kill_and_resume(study_file: Path, folder: Path, moments: list[float]) -> int:
+    """Kill the study after each of these seconds, then let it finish; gives how many kills hit it alive."""
+    hits = 0
+    for seconds in moments:
+        process = subprocess.Popen(
+            halion("run", study_file, "--folder", folder, "--json"),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            hits += 1
+            assert study_status(folder)["state"] in ("interrupted", "begun")
+    subprocess.run(halion("run", study_file, "--folder", folder, "--json"), check=True, capture_output=True)
+    return hits
+
+
+def test_a_study_reaches_its_report(undisturbed):
+    assert study_status(undisturbed)["state"] == "done"
+    page = (undisturbed / "report" / "report.html").read_text()
+    assert "Li3YBr6" in page
+    assert not list(undisturbed.rglob("*.part"))
+
+
+def test_the_same_command_again_repeats_nothing(undisturbed, study_file):
+    before = {path: path.stat().st_mtime_ns for path in undisturbed.glob("steps/**/*") if path.is_file()}
+    run_study(read_settings(study_file), undisturbed)
+    after = {path: path.stat().st_mtime_ns for path in undisturbed.glob("steps/**/*") if path.is_file()}
+    assert after == before
+
+
+def test_a_copied_folder_is_as_good_as_the_original(undisturbed, tmp_path):
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(undisturbed, copy)
+    shutil.rmtree(copy / "report")
+    assert report_study(copy).exists()
+    assert results_of(copy) == results_of(undisturbed)
+
+
+def test_kills_change_nothing(undisturbed, study_file, tmp_path):
+    # One before the first job, one among the relaxations, one in the dynamics; each start costs a few seconds
+    # of imports, so these moments fall where they say on slow and fast machines alike, give or take a stage.
+    folder = tmp_path / "killed"
+    assert kill_and_resume(study_file, folder, [5.0, 11.0, 14.0]) >= 1
+    assert results_of(folder) == results_of(undisturbed)
+
+
+@pytest.mark.slow
+def test_ten_kills_at_random_moments_change_nothing(undisturbed, study_file, tmp_path):
+    folder, chance = tmp_path / "killed", random.Random(0)
+    began = time.monotonic()
+    moments = [chance.uniform(2.0, 16.0) for _ in range(10)]
+    hits = kill_and_resume(study_file, folder, moments)
+    assert hits >= 4, f"only {hits} kills hit a living process in {time.monotonic() - began:.0f} s"
+    assert results_of(folder) == results_of(undisturbed)
+
+
+def test_stopping_on_request_is_resumable(undisturbed, study_file, tmp_path):
+    folder = tmp_path / "stopped"
+    moved = folder / "steps" / "5-dynamics" / "500K" / "equilibration"
+    with pytest.raises(Interrupted):
+        run_study(read_settings(study_file), folder, stop=moved.exists)
+    assert study_status(folder)["state"] == "interrupted"
+    run_study(read_settings(study_file), folder)
+    assert results_of(folder) == results_of(undisturbed)
+
+
+def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(study_file, tmp_path):
+    folder = tmp_path / "run"
+    process = subprocess.Popen(
+        halion("run", study_file, "--folder", folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 120
+    while not (folder / "steps" / "3-relaxation").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 5, err
+    assert "same command again" in err
+    assert study_status(folder)["state"] == "interrupted"
+
+
+def test_two_processes_on_one_folder_are_refused(study_file, undisturbed):
+    from halion.study import RunFolder
+
+    with RunFolder(undisturbed).locked(), pytest.raises(RunFolderError, match="in use"):
+        run_study(read_settings(study_file), undisturbed)
+
+
+def test_workers_do_not_change_the_results(undisturbed, study_file, tmp_path):
+    settings = read_settings(study_file, {"machine": {"workers": 1}})
+    run_study(settings, tmp_path / "one")
+    assert results_of(tmp_path / "one") == results_of(undisturbed)
