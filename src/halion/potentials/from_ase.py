@@ -29,6 +29,8 @@ class PotentialFromAse:
     def evaluate(self, atoms: Atoms) -> Evaluation:
         """Energy, forces and stress of one structure."""
         copy = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True)
+        # ASE keeps the last structure's results; an evaluation shall cost and give the same whatever came before.
+        self._calculator.reset()
         copy.calc = self._calculator
         return Evaluation(
             energy=float(copy.get_potential_energy()),

@@ -1,0 +1,18 @@
+"""Potentials behind one interface: energy, forces and stress of a structure or of a batch."""
+
+from halion.potentials.chgnet import CHGNET_ELEMENTS, ChgnetPotential
+from halion.potentials.from_ase import PotentialCalculator, PotentialFromAse
+from halion.potentials.load import KNOWN_POTENTIALS, ase_calculator, load_potential
+from halion.potentials.types import Evaluation, Potential
+
+__all__ = [
+    "CHGNET_ELEMENTS",
+    "KNOWN_POTENTIALS",
+    "ChgnetPotential",
+    "Evaluation",
+    "Potential",
+    "PotentialCalculator",
+    "PotentialFromAse",
+    "ase_calculator",
+    "load_potential",
+]

@@ -1,0 +1,146 @@
+"""Potentials by name: the built-in CHGNet, a checkpoint's path, or a second opinion from an optional package."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import torch
+from ase.calculators.calculator import Calculator
+from ase.data import chemical_symbols
+
+from halion.errors import InputError, MissingDependency, nearest
+from halion.potentials.chgnet import CHGNET_ELEMENTS, ChgnetPotential
+from halion.potentials.chgnet_model import load_model, weights_sha256
+from halion.potentials.from_ase import PotentialCalculator, PotentialFromAse
+from halion.potentials.types import Potential
+
+__all__ = ["KNOWN_POTENTIALS", "ase_calculator", "load_potential"]
+
+# The models whose weights lie inside the wheel of sevenn 0.13; others are given by path as "sevenn:PATH".
+_SEVENN = ("7net-0", "7net-l3i5", "7net-mf-0")
+_MATGL = "m3gnet"
+_MATGL_MODEL = "M3GNet-PES-MatPES-PBE-2025.2"
+_CHGNET = ("chgnet", "chgnet-0.3.0")
+_REFERENCE = "chgnet-reference"
+
+KNOWN_POTENTIALS = (*_CHGNET, _REFERENCE, *_SEVENN, _MATGL)
+
+
+def load_potential(name: str, *, device: str = "cpu") -> Potential:
+    """The potential of this name.
+
+    Args:
+        name: "chgnet" (the pretrained 0.3.0; also "chgnet-0.3.0"), "chgnet-reference" (the same weights through
+            chgnet's own ASE calculator, for comparison), the path of a fine-tuned CHGNet checkpoint,
+            "7net-0", "7net-l3i5", "7net-mf-0" or "sevenn:PATH" (extra `sevenn`), "m3gnet" or "matgl:PATH"
+            (extra `matgl`).
+        device: "cpu" or "cuda".
+    Raises:
+        InputError: an unknown name (the nearest known one is named), or a checkpoint that cannot be used.
+        MissingDependency: the potential's package is not installed, or its weights are not on this machine.
+    Checked by tests/potentials/test_potentials_load.py.
+    """
+    key = name.lower()
+    package, _, path = name.partition(":")
+    if key in _CHGNET:
+        return ChgnetPotential(device=device)
+    if key == _REFERENCE:
+        return _chgnet_reference(device)
+    if key in _SEVENN:
+        return _sevenn(key, device)
+    if key == _MATGL:
+        return _matgl(_MATGL_MODEL, device)
+    if package in ("sevenn", "matgl") and path:
+        _refuse_missing_file(path)
+        return _sevenn(path, device) if package == "sevenn" else _matgl(path, device)
+    if Path(name).is_file():
+        return ChgnetPotential(name, device=device)
+    if Path(name).suffix or "/" in name:
+        _refuse_missing_file(name)
+    raise InputError(
+        f"there is no potential '{name}': {nearest(key, KNOWN_POTENTIALS)}",
+        fix=f"use one of {', '.join(KNOWN_POTENTIALS)}, or the path of a CHGNet checkpoint",
+    )
+
+
+def ase_calculator(name: str, *, device: str = "cpu") -> Calculator:
+    """The potential of this name as an ASE calculator, for scripts of your own.
+
+    Example: ``atoms.calc = ase_calculator("chgnet")``. Raises what `load_potential` raises.
+    """
+    return PotentialCalculator(load_potential(name, device=device))
+
+
+def _refuse_missing_file(path: str) -> None:
+    if not Path(path).exists():
+        raise InputError("there is no such checkpoint", where=path, fix="check the path, or use 'chgnet'")
+
+
+def _require(package: str, extra: str, name: str) -> None:
+    if importlib.util.find_spec(package) is None:
+        raise MissingDependency(
+            f"the potential '{name}' needs the package {package}, which is not installed",
+            fix=f'pip install "halion[{extra}]"',
+        )
+
+
+def _chgnet_reference(device: str) -> Potential:
+    import contextlib
+    import io
+
+    from chgnet.model.dynamics import CHGNetCalculator
+
+    model = load_model()
+    with contextlib.redirect_stdout(io.StringIO()):
+        calculator = CHGNetCalculator(model, use_device=device, on_isolated_atoms="error")
+    return PotentialFromAse(
+        calculator, name=_REFERENCE, elements=sorted(CHGNET_ELEMENTS), weights_sha256=weights_sha256(model)
+    )
+
+
+def _sevenn(model: str, device: str) -> Potential:
+    _require("sevenn", "sevenn", model)
+    from sevenn.calculator import SevenNetCalculator
+
+    calculator = SevenNetCalculator(model, device=device)
+    return PotentialFromAse(
+        calculator,
+        name=_short(model),
+        elements=[chemical_symbols[number] for number in calculator.type_map],
+        weights_sha256=_digest(calculator.model),
+    )
+
+
+def _matgl(model: str, device: str) -> Potential:
+    _require("matgl", "matgl", model)
+    import matgl
+    from matgl.ext.ase import PESCalculator
+
+    try:
+        potential = matgl.load_model(model)
+    except (OSError, ValueError) as error:
+        raise MissingDependency(
+            f"the weights '{model}' are neither on this machine nor within reach ({str(error).splitlines()[0]})",
+            fix="download the model's folder and pass it as 'matgl:PATH'",
+        ) from error
+    return PotentialFromAse(
+        PESCalculator(potential.to(device), stress_unit="eV/A3"),
+        name=_short(model),
+        elements=potential.model.element_types,
+        weights_sha256=_digest(potential),
+    )
+
+
+def _short(model: str) -> str:
+    return Path(model).name.split(".pt")[0].lower()
+
+
+def _digest(model: torch.nn.Module) -> str:
+    """SHA-256 over the bytes of every weight, in the order of their names."""
+    content = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        content.update(name.encode() + np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes())
+    return content.hexdigest()

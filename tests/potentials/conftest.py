@@ -1,0 +1,48 @@
+"""Structures and potentials that several tests of this room use."""
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.spacegroup import crystal
+
+from halion.potentials import ChgnetPotential
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def chgnet() -> ChgnetPotential:
+    return ChgnetPotential()
+
+
+def _hot(atoms: Atoms, amplitude: float, seed: int) -> Atoms:
+    atoms = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True)
+    atoms.positions += np.random.default_rng(seed).normal(scale=amplitude, size=atoms.positions.shape)
+    return atoms
+
+
+@pytest.fixture(scope="session")
+def structures() -> dict[str, Atoms]:
+    """Small cells as they occur: hot, sheared, of mixed halides, and smaller than the cutoff."""
+    halide = crystal(
+        ["Y", "Li", "Br", "Br"],
+        [(0, 0, 0), (0, 0.3336, 0), (0.2492, 0.1679, 0.2410), (0.7504, 0, 0.2417)],
+        spacegroup="C 2/m",
+        cellpar=[6.93, 11.97, 6.84, 90, 109.3, 90],
+        primitive_cell=True,
+    )
+    mixed = _hot(halide, 0.08, 1)
+    mixed.symbols[[k for k, symbol in enumerate(mixed.symbols) if symbol == "Br"][::2]] = "Cl"
+    sheared = _hot(halide, 0.08, 2)
+    shear = np.eye(3) + np.array([[0.03, 0.08, -0.05], [0.0, -0.02, 0.06], [0.0, 0.0, 0.01]])
+    sheared.set_cell(sheared.cell.array @ shear, scale_atoms=True)
+    rocksalt = crystal(
+        ["Li", "Cl"], [(0, 0, 0), (0.5, 0.5, 0.5)], spacegroup=225, cellpar=[5.14] * 3 + [90] * 3, primitive_cell=True
+    )
+    return {
+        "hot Li3YBr6": _hot(halide, 0.12, 0),
+        "mixed halide": mixed,
+        "sheared": sheared,
+        "two atoms that see their own images": _hot(rocksalt, 0.1, 3),
+    }

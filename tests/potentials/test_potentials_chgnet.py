@@ -1,0 +1,259 @@
+"""CHGNet against published values, against chgnet itself, against finite differences, and against symmetry."""
+
+import warnings
+
+import chgnet.graph.converter
+import chgnet.graph.crystalgraph
+import chgnet.model.model
+import numpy as np
+import pytest
+from ase import Atoms
+from chgnet.model import CHGNet
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pymatgen.core import Structure
+from scipy.spatial.transform import Rotation
+
+from halion.potentials import CHGNET_ELEMENTS, ChgnetPotential, Evaluation
+from halion.units import pressure_to_gpa
+
+NAMES = ["hot Li3YBr6", "mixed halide", "sheared", "two atoms that see their own images"]
+
+# chgnet works in single precision: energies to about 1e-6 eV/atom, forces of several eV/Angstrom to 1e-5
+# relative. Two correct evaluations of one structure differ by no more than these.
+ENERGY_NOISE = 2e-6  # eV/atom
+FORCE_NOISE = 1.5e-4  # eV/Angstrom
+STRESS_NOISE = 1e-6  # eV/Angstrom^3, 0.16 MPa
+
+
+def as_structure(atoms: Atoms) -> Structure:
+    return Structure(atoms.cell.array, atoms.get_chemical_symbols(), atoms.positions, coords_are_cartesian=True)
+
+
+def assert_equal(one: Evaluation, other: Evaluation) -> None:
+    n_atoms = len(one.forces)
+    assert one.energy == pytest.approx(other.energy, abs=ENERGY_NOISE * n_atoms)
+    np.testing.assert_allclose(one.forces, other.forces, atol=FORCE_NOISE)
+    np.testing.assert_allclose(one.stress, other.stress, atol=STRESS_NOISE)
+
+
+@pytest.fixture(scope="module")
+def reference() -> CHGNet:
+    return CHGNet.load(verbose=False, use_device="cpu")
+
+
+def predicted(model: CHGNet, atoms: Atoms) -> Evaluation:
+    prediction = model.predict_structure(as_structure(atoms), task="efs")
+    stress = np.array(prediction["s"], dtype=float) / 160.21766208
+    return Evaluation(
+        energy=float(prediction["e"]) * len(atoms),
+        forces=np.array(prediction["f"], dtype=float),
+        stress=(stress + stress.T) / 2,
+    )
+
+
+@pytest.fixture
+def in_double_precision(monkeypatch):
+    """chgnet evaluated in double precision: its weights, and every tensor that its graphs are made of."""
+    import torch
+
+    for module in (chgnet.graph.converter, chgnet.graph.crystalgraph, chgnet.model.model):
+        monkeypatch.setattr(module, "TORCH_DTYPE", torch.float64)
+    model = CHGNet.load(verbose=False, use_device="cpu").double()
+    return lambda atoms: predicted(model, atoms)
+
+
+def test_published_values_of_limno2(chgnet):
+    """tests/test_model.py of chgnet 0.4.2: mp-18767 at the cell and coordinates of the Materials Project."""
+    fractional = [
+        (0.5, 0.5, 0.3797505),
+        (0, 0, 0.6202495),
+        (0.5, 0.5, 0.863252),
+        (0, 0, 0.136748),
+        (0.5, 0, 0.360824),
+        (0, 0.5, 0.098514),
+        (0.5, 0, 0.901486),
+        (0, 0.5, 0.639176),
+    ]
+    atoms = Atoms("Li2Mn2O4", scaled_positions=fractional, cell=[2.868779, 4.634475, 5.832507], pbc=True)
+    result = chgnet.evaluate(atoms)
+    assert result.energy / 8 == pytest.approx(-7.36769, abs=1e-5)
+    forces_z = [0.0238136, -0.0238130, 0.0925871, -0.0925877, -0.0024345, -0.0130699, 0.0130703, 0.0024345]
+    # Coordinates to six digits, 6e-6 Angstrom, times Mn-O force constants of 20 eV/Angstrom^2.
+    np.testing.assert_allclose(result.forces[:, 2], forces_z, atol=1.5e-4)
+    np.testing.assert_allclose(result.forces[:, :2], 0, atol=2e-5)
+    diagonal = [pressure_to_gpa(value) for value in np.diag(result.stress)]
+    np.testing.assert_allclose(diagonal, [-0.30366, 0.22305, -0.10736], atol=5e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_equals_chgnet(chgnet, reference, structures, name):
+    atoms = structures[name]
+    assert_equal(chgnet.evaluate(atoms), predicted(reference, atoms))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_farther_from_double_precision_than_chgnet(chgnet, reference, structures, in_double_precision, name):
+    """Our rounding errors are of the size of chgnet's own in single precision."""
+    exact = in_double_precision(structures[name])
+    single = chgnet.evaluate(structures[name])
+    n_atoms = len(exact.forces)
+    assert abs(single.energy - exact.energy) / n_atoms < ENERGY_NOISE
+    np.testing.assert_allclose(single.forces, exact.forces, atol=FORCE_NOISE)
+    np.testing.assert_allclose(single.stress, exact.stress, atol=STRESS_NOISE)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_forces_are_minus_the_gradient(chgnet, structures, name):
+    """Central differences: h = 0.02 Angstrom leaves h^2 f''/6 ~ 2e-3 and 1e-6 eV * n / h ~ 1e-3 eV/Angstrom."""
+    atoms, h = structures[name], 0.02
+    forces = chgnet.evaluate(atoms).forces
+    assert np.abs(forces).max() > 0.2  # otherwise nothing is tested
+    rng = np.random.default_rng(0)
+    for _ in range(4):
+        direction = rng.normal(size=atoms.positions.shape)
+        direction /= np.linalg.norm(direction)
+        energies = []
+        for sign in (1, -1):
+            moved = atoms.copy()
+            moved.positions += sign * h * direction
+            energies.append(chgnet.evaluate(moved).energy)
+        assert (energies[1] - energies[0]) / (2 * h) == pytest.approx((forces * direction).sum(), abs=5e-3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("i", "j"), [(0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)])
+def test_stress_is_the_strain_derivative(chgnet, structures, name, i, j):
+    """All six strains, the shears told apart. h = 0.004: rounding 1e-6 * n / (2 h V) is 2e-5 eV/Angstrom^3."""
+    atoms, h = structures[name], 0.004
+    stress = chgnet.evaluate(atoms).stress
+    energies = []
+    for sign in (1, -1):
+        strain = np.zeros((3, 3))
+        strain[i, j] += sign * h / 2
+        strain[j, i] += sign * h / 2
+        strained = atoms.copy()
+        strained.set_cell(atoms.cell.array @ (np.eye(3) + strain), scale_atoms=True)
+        energies.append(chgnet.evaluate(strained).energy)
+    slope = (energies[0] - energies[1]) / (2 * h) / atoms.get_volume()
+    # Truncation h^2 E'''/6V adds less than 1e-4; stresses here are up to 0.05.
+    assert slope == pytest.approx(stress[i, j], abs=1.5e-4)
+
+
+def test_the_shear_components_differ(chgnet, structures):
+    """Swapped Voigt components would pass the test above only if they were equal."""
+    stress = chgnet.evaluate(structures["sheared"]).stress
+    shears = sorted([stress[1, 2], stress[0, 2], stress[0, 1]])
+    assert min(np.diff(shears)) > 1e-3
+    np.testing.assert_array_equal(stress, stress.T)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**31), name=st.sampled_from(NAMES))
+def test_rotation_translation_permutation(chgnet, structures, seed, name):
+    atoms, rng = structures[name], np.random.default_rng(seed)
+    rotation = Rotation.random(random_state=rng).as_matrix()
+    order = rng.permutation(len(atoms))
+    moved = Atoms(
+        atoms.numbers[order],
+        positions=(atoms.positions[order] + rng.normal(scale=5, size=3)) @ rotation,
+        cell=atoms.cell.array @ rotation,
+        pbc=True,
+    )
+    before = chgnet.evaluate(atoms)
+    expected = Evaluation(
+        energy=before.energy,
+        forces=before.forces[order] @ rotation,
+        stress=rotation.T @ before.stress @ rotation,
+    )
+    assert_equal(chgnet.evaluate(moved), expected)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(images=st.lists(st.integers(-500, 500), min_size=3, max_size=3), atom=st.integers(0, 9))
+def test_far_unwrapped_atoms_lose_no_digits(chgnet, structures, images, atom):
+    """Half a micron of diffusion: chgnet's own fractional coordinates would keep four digits of it."""
+    atoms = structures["hot Li3YBr6"]
+    moved = atoms.copy()
+    moved.positions[atom] += images @ atoms.cell.array
+    before, after = chgnet.evaluate(atoms), chgnet.evaluate(moved)
+    assert after.energy == pytest.approx(before.energy, abs=1e-5)
+    np.testing.assert_allclose(after.forces, before.forces, atol=FORCE_NOISE)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_supercell(chgnet, structures, name):
+    atoms = structures[name]
+    one, many = chgnet.evaluate(atoms), chgnet.evaluate(atoms.repeat((2, 1, 2)))
+    assert many.energy / 4 == pytest.approx(one.energy, abs=ENERGY_NOISE * len(atoms))
+    np.testing.assert_allclose(many.forces, np.tile(one.forces, (4, 1)), atol=FORCE_NOISE)
+    np.testing.assert_allclose(many.stress, one.stress, atol=STRESS_NOISE)
+
+
+def test_batch_equals_one_by_one(chgnet, structures):
+    """More atoms than one graph batch holds, and the order kept."""
+    many = [atoms.repeat((2, 2, 1)) for atoms in structures.values()] * 3
+    assert sum(map(len, many)) > 256
+    for one, other in zip(chgnet.evaluate_batch(many), map(chgnet.evaluate, many), strict=True):
+        assert_equal(one, other)
+    assert chgnet.evaluate_batch([]) == []
+
+
+def test_same_bits_whatever_was_evaluated_before(chgnet, structures):
+    atoms = structures["mixed halide"]
+    untouched = atoms.copy()
+    before = chgnet.evaluate(atoms)
+    for other in structures.values():
+        chgnet.evaluate(other)
+    for after in (chgnet.evaluate(atoms), ChgnetPotential().evaluate(atoms)):
+        assert after.energy == before.energy
+        np.testing.assert_array_equal(after.forces, before.forces)
+        np.testing.assert_array_equal(after.stress, before.stress)
+    np.testing.assert_array_equal(atoms.positions, untouched.positions)
+
+
+def test_bonds_leaving_the_bond_graph_make_no_jump(chgnet):
+    """AgBr stretched through 3 Angstrom, where its bond graph empties: version 0.2.0 jumps there."""
+    energies, pressures = [], []
+    distances = np.linspace(2.97, 3.03, 13)
+    for distance in distances:
+        atoms = Atoms(
+            "AgBr",
+            positions=[(0, 0, 0), (distance,) * 3 / np.sqrt(1)],
+            cell=distance * (np.ones((3, 3)) - np.eye(3)),
+            pbc=True,
+        )
+        atoms.positions[1] = distance * np.ones(3)
+        result = chgnet.evaluate(atoms)
+        energies.append(result.energy)
+        pressures.append(np.trace(result.stress) / 3)
+    # A smooth curve has small second differences; the jump of 0.2.0 is of the order of 0.1 eV.
+    assert np.abs(np.diff(energies, 2)).max() < 1e-3
+    assert np.abs(np.diff(pressures, 2)).max() < 1e-4
+
+
+def test_nothing_is_printed_and_nothing_warned(structures, capfd):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ChgnetPotential().evaluate(structures["mixed halide"])
+    assert capfd.readouterr() == ("", "")
+
+
+def test_untrained_elements_are_those_refused(reference):
+    """The embedding of an element that training never met keeps the norm it was initialised with, about 8."""
+    norms = reference.atom_embedding.embedding.weight.norm(dim=1).detach().numpy()
+    from ase.data import chemical_symbols
+
+    untrained = {chemical_symbols[k + 1] for k in np.argsort(norms)[:5]}
+    assert untrained == set(chemical_symbols[1:95]) - CHGNET_ELEMENTS
+    assert len(CHGNET_ELEMENTS) == 89
+    assert np.sort(norms)[4] < 9 < 10.5 < np.sort(norms)[5]
+
+
+def test_total_energy_holds_the_reference_of_every_element(chgnet, reference, structures):
+    """The composition reference is added per atom: swapping all Br for I changes it by the table's difference."""
+    atoms = structures["mixed halide"]
+    model_energy = sum(
+        reference.predict_structure(as_structure(atoms), task="e", return_site_energies=True)["site_energies"]
+    )
+    assert chgnet.evaluate(atoms).energy == pytest.approx(float(model_energy), abs=ENERGY_NOISE * len(atoms))
