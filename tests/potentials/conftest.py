@@ -38,7 +38,11 @@ def structures() -> dict[str, Atoms]:
     shear = np.eye(3) + np.array([[0.03, 0.08, -0.05], [0.0, -0.02, 0.06], [0.0, 0.0, 0.01]])
     sheared.set_cell(sheared.cell.array @ shear, scale_atoms=True)
     rocksalt = crystal(
-        ["Li", "Cl"], [(0, 0, 0), (0.5, 0.5, 0.5)], spacegroup=225, cellpar=[5.14] * 3 + [90] * 3, primitive_cell=True
+        ["Li", "Cl"],
+        [(0, 0, 0), (0.5, 0.5, 0.5)],
+        spacegroup=225,
+        cellpar=[5.14] * 3 + [90] * 3,
+        primitive_cell=True,
     )
     return {
         "hot Li3YBr6": _hot(halide, 0.12, 0),

@@ -7,7 +7,9 @@ import chgnet.graph.crystalgraph
 import chgnet.model.model
 import numpy as np
 import pytest
+import torch
 from ase import Atoms
+from ase.data import chemical_symbols
 from chgnet.model import CHGNet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -23,7 +25,7 @@ NAMES = ["hot Li3YBr6", "mixed halide", "sheared", "two atoms that see their own
 # relative. Two correct evaluations of one structure differ by no more than these.
 ENERGY_NOISE = 2e-6  # eV/atom
 FORCE_NOISE = 1.5e-4  # eV/Angstrom
-STRESS_NOISE = 1e-6  # eV/Angstrom^3, 0.16 MPa
+STRESS_NOISE = 4e-6  # eV/Angstrom^3, 0.6 MPa
 
 
 def as_structure(atoms: Atoms) -> Structure:
@@ -52,15 +54,19 @@ def predicted(model: CHGNet, atoms: Atoms) -> Evaluation:
     )
 
 
-@pytest.fixture
-def in_double_precision(monkeypatch):
+@pytest.fixture(scope="module")
+def in_double_precision():
     """chgnet evaluated in double precision: its weights, and every tensor that its graphs are made of."""
-    import torch
-
-    for module in (chgnet.graph.converter, chgnet.graph.crystalgraph, chgnet.model.model):
-        monkeypatch.setattr(module, "TORCH_DTYPE", torch.float64)
     model = CHGNet.load(verbose=False, use_device="cpu").double()
-    return lambda atoms: predicted(model, atoms)
+    model.composition_model.float()  # its input is cast to single precision inside chgnet
+
+    def evaluate(atoms: Atoms) -> Evaluation:
+        with pytest.MonkeyPatch.context() as patch:
+            for module in (chgnet.graph.converter, chgnet.graph.crystalgraph, chgnet.model.model):
+                patch.setattr(module, "TORCH_DTYPE", torch.float64)
+            return predicted(model, atoms)
+
+    return evaluate
 
 
 def test_published_values_of_limno2(chgnet):
@@ -94,19 +100,21 @@ def test_equals_chgnet(chgnet, reference, structures, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_farther_from_double_precision_than_chgnet(chgnet, reference, structures, in_double_precision, name):
-    """Our rounding errors are of the size of chgnet's own in single precision."""
+    """Our rounding errors are of the size of chgnet's own in single precision, and small in themselves."""
     exact = in_double_precision(structures[name])
-    single = chgnet.evaluate(structures[name])
+    ours, theirs = chgnet.evaluate(structures[name]), predicted(reference, structures[name])
     n_atoms = len(exact.forces)
-    assert abs(single.energy - exact.energy) / n_atoms < ENERGY_NOISE
-    np.testing.assert_allclose(single.forces, exact.forces, atol=FORCE_NOISE)
-    np.testing.assert_allclose(single.stress, exact.stress, atol=STRESS_NOISE)
+    assert abs(ours.energy - exact.energy) < max(2 * abs(theirs.energy - exact.energy), 1e-6 * n_atoms)
+    # Measured on these structures: ours 3e-6 to 3.3e-5 eV/Angstrom, chgnet's 6e-6 to 4.5e-5.
+    for quantity, floor in (("forces", 2e-5), ("stress", 4e-7)):
+        errors = [np.abs(getattr(one, quantity) - getattr(exact, quantity)).max() for one in (ours, theirs)]
+        assert errors[0] < max(2 * errors[1], floor)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_forces_are_minus_the_gradient(chgnet, structures, name):
-    """Central differences: h = 0.02 Angstrom leaves h^2 f''/6 ~ 2e-3 and 1e-6 eV * n / h ~ 1e-3 eV/Angstrom."""
-    atoms, h = structures[name], 0.02
+    """Central differences: h = 0.01 Angstrom leaves h^2 f''/6 ~ 1.3e-3 (two atoms) and 2e-6 eV / h ~ 2e-4."""
+    atoms, h = structures[name], 0.01
     forces = chgnet.evaluate(atoms).forces
     assert np.abs(forces).max() > 0.2  # otherwise nothing is tested
     rng = np.random.default_rng(0)
@@ -118,7 +126,7 @@ def test_forces_are_minus_the_gradient(chgnet, structures, name):
             moved = atoms.copy()
             moved.positions += sign * h * direction
             energies.append(chgnet.evaluate(moved).energy)
-        assert (energies[1] - energies[0]) / (2 * h) == pytest.approx((forces * direction).sum(), abs=5e-3)
+        assert (energies[1] - energies[0]) / (2 * h) == pytest.approx((forces * direction).sum(), abs=2e-3)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -144,7 +152,7 @@ def test_the_shear_components_differ(chgnet, structures):
     """Swapped Voigt components would pass the test above only if they were equal."""
     stress = chgnet.evaluate(structures["sheared"]).stress
     shears = sorted([stress[1, 2], stress[0, 2], stress[0, 1]])
-    assert min(np.diff(shears)) > 1e-3
+    assert min(np.diff(shears)) > 4e-4  # more than twice the tolerance above
     np.testing.assert_array_equal(stress, stress.T)
 
 
@@ -213,23 +221,22 @@ def test_same_bits_whatever_was_evaluated_before(chgnet, structures):
 
 
 def test_bonds_leaving_the_bond_graph_make_no_jump(chgnet):
-    """AgBr stretched through 3 Angstrom, where its bond graph empties: version 0.2.0 jumps there."""
-    energies, pressures = [], []
+    """AgBr (rock salt) stretched through bonds of 3 Angstrom, where its bond graph empties: 0.2.0 jumps there.
+
+    The energy must be the integral of the pressure: dE = p dV, p = trace(stress) / 3, V = 2 d^3.
+    """
     distances = np.linspace(2.97, 3.03, 13)
+    results = []
     for distance in distances:
-        atoms = Atoms(
-            "AgBr",
-            positions=[(0, 0, 0), (distance,) * 3 / np.sqrt(1)],
-            cell=distance * (np.ones((3, 3)) - np.eye(3)),
-            pbc=True,
-        )
-        atoms.positions[1] = distance * np.ones(3)
-        result = chgnet.evaluate(atoms)
-        energies.append(result.energy)
-        pressures.append(np.trace(result.stress) / 3)
-    # A smooth curve has small second differences; the jump of 0.2.0 is of the order of 0.1 eV.
-    assert np.abs(np.diff(energies, 2)).max() < 1e-3
-    assert np.abs(np.diff(pressures, 2)).max() < 1e-4
+        cell = distance * (np.ones((3, 3)) - np.eye(3))
+        atoms = Atoms("AgBr", positions=[(0, 0, 0), (distance,) * 3], cell=cell, pbc=True)
+        results.append(chgnet.evaluate(atoms))
+    pressure = np.array([np.trace(result.stress) / 3 for result in results])
+    work = (pressure[1:] + pressure[:-1]) / 2 * np.diff(2 * distances**3)
+    # The trapezoid's error is 1e-5 eV with steps of 0.005 Angstrom; the steps themselves are 2e-3 to 6e-3 eV,
+    # and the jump of 0.2.0 is of the order of 0.1 eV.
+    np.testing.assert_allclose(np.diff([result.energy for result in results]), work, atol=4e-5)
+    assert work.min() > 1e-3
 
 
 def test_nothing_is_printed_and_nothing_warned(structures, capfd):
@@ -242,8 +249,6 @@ def test_nothing_is_printed_and_nothing_warned(structures, capfd):
 def test_untrained_elements_are_those_refused(reference):
     """The embedding of an element that training never met keeps the norm it was initialised with, about 8."""
     norms = reference.atom_embedding.embedding.weight.norm(dim=1).detach().numpy()
-    from ase.data import chemical_symbols
-
     untrained = {chemical_symbols[k + 1] for k in np.argsort(norms)[:5]}
     assert untrained == set(chemical_symbols[1:95]) - CHGNET_ELEMENTS
     assert len(CHGNET_ELEMENTS) == 89
@@ -251,7 +256,7 @@ def test_untrained_elements_are_those_refused(reference):
 
 
 def test_total_energy_holds_the_reference_of_every_element(chgnet, reference, structures):
-    """The composition reference is added per atom: swapping all Br for I changes it by the table's difference."""
+    """chgnet's site energies, each with the reference of its element, sum to the total."""
     atoms = structures["mixed halide"]
     model_energy = sum(
         reference.predict_structure(as_structure(atoms), task="e", return_site_energies=True)["site_energies"]

@@ -75,7 +75,7 @@ def _from_checkpoint(path: Path) -> CHGNet:
         arguments, weights = dict(saved["model_args"]), saved["state_dict"]
     except (UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError, OSError) as error:
         raise InputError(
-            f"this is not a CHGNet checkpoint ({type(error).__name__}: {str(error).splitlines()[0]})",
+            f"this is not a CHGNet checkpoint ({type(error).__name__}: {' '.join(str(error).split())[:120]})",
             where=str(path),
             fix="pass a file that chgnet's trainer wrote (with 'model' -> 'state_dict' and 'model_args')",
         ) from error
