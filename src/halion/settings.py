@@ -136,7 +136,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "nvt_ps": 0.5,
             "npt_ps": 2.5,
             "cell_average_ps": 2.0,
-            "production_ps": 12.0,
+            "production_ps": 10.0,
             "store_every_steps": 10,
         },
     },
