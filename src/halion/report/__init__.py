@@ -1,0 +1,22 @@
+"""From the results of a study to one offline page, figures and tables."""
+
+from halion.report.answer import Answer, answer_of, report_text
+from halion.report.citations import Citation, bibtex, citations_for
+from halion.report.figure import Figure
+from halion.report.figures import figures_of
+from halion.report.types import Failure, StudyResults
+from halion.report.write import write_report
+
+__all__ = [
+    "Answer",
+    "Citation",
+    "Failure",
+    "Figure",
+    "StudyResults",
+    "answer_of",
+    "bibtex",
+    "citations_for",
+    "figures_of",
+    "report_text",
+    "write_report",
+]

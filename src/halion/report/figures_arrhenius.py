@@ -1,0 +1,190 @@
+"""Arrhenius plots: conductivity times temperature, and diffusivity, with fit, band, extrapolation and answer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from halion.arrays import FloatArray
+from halion.report.figure import BLUE, GREY, VERMILION, Axis, Band, Figure, Note, Series, Style
+from halion.report.types import StudyResults
+from halion.transport.types import Arrhenius, Conductivity, RunTransport
+from halion.units import BOLTZMANN_EV_PER_K, conductivity_to_ms_per_cm, diffusivity_to_cm2_per_s
+
+__all__ = ["arrhenius_figures"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scale:
+    """What turns a diffusivity (Angstrom^2/ps) into the plotted quantity: a factor, for all temperatures alike."""
+
+    name: str
+    title: str
+    axis: Axis
+    factor: float
+    remark: str
+
+
+def arrhenius_figures(results: StudyResults) -> tuple[Figure, ...]:
+    """sigma T, and the diffusivity, against 1000 / T, with the fit, its one-sigma band and the answer."""
+    if not results.runs:
+        return ()
+    scales = [_conductivity_scale(results), _diffusivity_scale()]
+    return tuple(_arrhenius(results, scale) for scale in scales if scale is not None)
+
+
+def _diffusivity_scale() -> _Scale:
+    return _Scale(
+        name="diffusivity",
+        title="Tracer diffusivity",
+        axis=Axis(title="Diffusivity", unit="cm²/s", is_log=True),
+        factor=diffusivity_to_cm2_per_s(1.0),
+        remark="",
+    )
+
+
+def _conductivity_scale(results: StudyResults) -> _Scale | None:
+    """sigma T = n q^2 D / (V kB): one volume for all temperatures, so that points, line and answer agree."""
+    sigma, coldest = results.conductivity, min(results.runs, key=lambda run: run.target_temperature_k)
+    charge = results.crystal.charges.get(coldest.species)
+    if charge is None:
+        return None
+    volume, n_ions = (sigma.volume, sigma.n_ions) if sigma else (coldest.volume, coldest.n_ions)
+    if not (math.isfinite(volume) and volume > 0):
+        volume, n_ions = coldest.volume, coldest.n_ions
+    factor = conductivity_to_ms_per_cm(n_ions * charge**2 / (volume * BOLTZMANN_EV_PER_K)) / 1000.0
+    return _Scale(
+        name="arrhenius",
+        title="Arrhenius plot of the conductivity",
+        axis=Axis(title="σT", unit="S K/cm", is_log=True),
+        factor=factor,
+        remark=f" Nernst–Einstein with {n_ions} ions in {volume:.1f} Å³ at all temperatures.",
+    )
+
+
+def _arrhenius(results: StudyResults, scale: _Scale) -> Figure:
+    fit, sigma = results.arrhenius, results.conductivity
+    series = [*_run_points(results.runs, scale)]
+    bands: list[Band] = []
+    report_k = sigma.temperature_k if sigma else 300.0
+    temperatures = [report_k, *(run.temperature_k for run in results.runs)]
+    if fit is not None:
+        lines, band = _fit_lines(fit, scale, min(temperatures), max(temperatures))
+        series += lines
+        bands.append(band)
+    notes: tuple[Note, ...] = ()
+    if sigma is not None:
+        answer = _answer_point(sigma, fit, scale)
+        series += answer
+        if answer:
+            notes = (Note(x=float(answer[0].x[0]), y=float(answer[0].y[0]), text=f"{report_k:g} K"),)
+    inverse = [1000.0 / kelvin for kelvin in temperatures]
+    margin = 0.06 * (max(inverse) - min(inverse)) + 0.01
+    return Figure(
+        name=scale.name,
+        title=scale.title,
+        caption="Bars and band: one standard deviation; dashed: extrapolated. Triangles: 95 % upper bounds, "
+        f"not fitted.{scale.remark}",
+        x=Axis(title="1000 / T", unit="1/K", limits=(min(inverse) - margin, max(inverse) + margin)),
+        y=scale.axis,
+        series=tuple(series),
+        bands=tuple(bands),
+        notes=notes,
+        top_title="Temperature (K)",
+        top_ticks=_kelvin_ticks(min(temperatures), max(temperatures)),
+    )
+
+
+def _run_points(runs: Sequence[RunTransport], scale: _Scale) -> list[Series]:
+    moved = [run for run in runs if run.is_diffusive]
+    bounded = [run for run in runs if not run.is_diffusive and math.isfinite(run.upper_bound)]
+    series = []
+    if moved:
+        value = scale.factor * np.array([run.diffusivity for run in moved])
+        error = scale.factor * np.array([run.diffusivity_std for run in moved])
+        series.append(
+            Series(
+                label="diffusive runs",
+                x=np.array([1000.0 / run.temperature_k for run in moved]),
+                y=value,
+                # On a logarithmic scale an error above the value would reach zero: it is cut at a fifth.
+                y_low=np.maximum(value - error, value / 5),
+                y_high=value + error,
+                style="points",
+                colour=BLUE,
+                width=2.2,
+            )
+        )
+    if bounded:
+        series.append(
+            Series(
+                label="upper bounds",
+                x=np.array([1000.0 / run.temperature_k for run in bounded]),
+                y=scale.factor * np.array([run.upper_bound for run in bounded]),
+                style="points",
+                marker="triangle-down",
+                colour=GREY,
+                width=2.4,
+            )
+        )
+    return series
+
+
+def _fit_lines(fit: Arrhenius, scale: _Scale, coldest: float, hottest: float) -> tuple[list[Series], Band]:
+    """The line solid inside the fitted range and dashed outside; its band everywhere."""
+    inside = float(np.min(fit.temperatures_k)), float(np.max(fit.temperatures_k))
+    label = "fit"
+    parts: list[tuple[float, float, Style, str]] = [(*inside, "line", label)]
+    if coldest < inside[0]:
+        parts.append((coldest, inside[0], "dashed", "extrapolation"))
+    if hottest > inside[1]:
+        parts.append((inside[1], hottest, "dashed", "extrapolation"))
+    lines = []
+    for low, high, style, name in parts:
+        inverse, middle, _ = _curve(fit, low, high, 41)
+        lines.append(Series(label=name, x=1000 * inverse, y=scale.factor * middle, style=style, colour=BLUE))
+    inverse, middle, spread = _curve(fit, min(coldest, inside[0]), max(hottest, inside[1]), 81)
+    middle = scale.factor * middle
+    band = Band(label="one standard deviation", x=1000 * inverse, low=middle / spread, high=middle * spread)
+    return lines, band
+
+
+def _curve(fit: Arrhenius, low: float, high: float, n: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """1/T, D(T) and exp(standard deviation of ln D(T)) from the covariance of (ln D0, Ea)."""
+    inverse = np.linspace(1.0 / high, 1.0 / low, n)
+    slope = -inverse / BOLTZMANN_EV_PER_K
+    variance = fit.covariance[0, 0] + 2 * slope * fit.covariance[0, 1] + slope**2 * fit.covariance[1, 1]
+    middle = np.exp(fit.ln_prefactor + slope * fit.activation_energy)
+    return inverse, middle, np.exp(np.sqrt(np.maximum(variance, 0.0)))
+
+
+def _answer_point(sigma: Conductivity, fit: Arrhenius | None, scale: _Scale) -> list[Series]:
+    """The reported temperature: value with its 68 % interval, or the upper bound."""
+    x = np.array([1000.0 / sigma.temperature_k])
+    if math.isfinite(sigma.conductivity_ms_per_cm):
+        if scale.name == "arrhenius":
+            per_unit = sigma.temperature_k / 1000.0
+        elif fit is not None:
+            middle = scale.factor * float(_curve(fit, sigma.temperature_k, sigma.temperature_k, 1)[1][0])
+            per_unit = middle / sigma.conductivity_ms_per_cm
+        else:
+            return []
+        ends = (sigma.conductivity_ms_per_cm, sigma.low_ms_per_cm, sigma.high_ms_per_cm)
+        value, low, high = (np.array([per_unit * end]) for end in ends)
+        star = {"style": "points", "marker": "star", "colour": VERMILION, "width": 3.5}
+        return [Series(label=f"at {sigma.temperature_k:g} K, 68 %", x=x, y=value, y_low=low, y_high=high, **star)]
+    if math.isfinite(sigma.upper_bound_ms_per_cm) and scale.name == "arrhenius":
+        bound = np.array([sigma.upper_bound_ms_per_cm * sigma.temperature_k / 1000.0])
+        down = {"style": "points", "marker": "triangle-down", "colour": VERMILION, "width": 3.0}
+        return [Series(label=f"95 % upper bound at {sigma.temperature_k:g} K", x=x, y=bound, **down)]
+    return []
+
+
+def _kelvin_ticks(coldest: float, hottest: float) -> tuple[tuple[float, str], ...]:
+    """Round temperatures, at most seven, thinned where 1/T crowds them."""
+    step = next(step for step in (25, 50, 100, 200, 500, 1000, 10000) if (hottest - coldest) / step <= 7)
+    first = math.ceil(coldest / step) * step
+    return tuple((1000.0 / kelvin, str(kelvin)) for kelvin in range(first, math.floor(hottest) + 1, step))

@@ -1,0 +1,100 @@
+"""The method of a study in one paragraph, from its settings and results alone, ready to paste into a paper."""
+
+from __future__ import annotations
+
+import yaml
+
+import halion
+from halion.report.text import short
+from halion.report.types import StudyResults
+from halion.settings import StudySettings, resolve
+
+__all__ = ["method_paragraph", "repeat_command", "study_yaml"]
+
+
+def method_paragraph(results: StudyResults) -> str:
+    """Plain text; every number in it was used in this study."""
+    if not results.settings:
+        return "The settings of this study are missing; no method can be stated."
+    settings = resolve(dict(results.settings))
+    return " ".join(
+        (
+            _structures(results, settings),
+            _ranked(results, settings),
+            _dynamics(results, settings),
+            _transport(results, settings),
+        )
+    )
+
+
+def _structures(results: StudyResults, settings: StudySettings) -> str:
+    composition, count = results.composition, results.count
+    cell = " × ".join(str(repeat) for repeat in composition.supercell)
+    text = (
+        f"Orderings of the refined crystal {results.crystal.name} (space group {results.crystal.space_group}) were "
+        f"enumerated with halion {halion.__version__} in a {cell} supercell of {composition.n_atoms} atoms "
+        f"({composition.formula}), with whole atoms per orbit nearest to the refined occupancies (largest deviation "
+        f"{composition.deviation:.3f}) and zero charge: {count.total} orderings, of which {count.distinct} are "
+        "distinct by symmetry."
+    )
+    if results.excluded_below > 0:
+        text += (
+            f" Orderings with two cations closer than {results.excluded_below:g} Å were left out, "
+            f"which kept {results.n_after_exclusions}."
+        )
+    return text
+
+
+def _ranked(results: StudyResults, settings: StudySettings) -> str:
+    wanted = settings.ranking
+    return (
+        f"The {results.ranking.n_relaxed} lowest in electrostatic energy (Ewald sum of formal charges) were relaxed "
+        f"with {results.ranking.potential} by FIRE, atoms and cell free, until all forces fell below "
+        f"{wanted.force_tolerance_ev_per_angstrom:g} eV/Å (at most {wanted.max_steps} steps); "
+        f"{len(results.ranking.rows)} different structures remained, and the one lowest in energy was used."
+    )
+
+
+def _dynamics(results: StudyResults, settings: StudySettings) -> str:
+    wanted = settings.dynamics
+    repeats = wanted.repeat[0] * wanted.repeat[1] * wanted.repeat[2]
+    atoms = len(results.ranking.best.relaxation.atoms) * repeats
+    temperatures = ", ".join(f"{kelvin:g}" for kelvin in wanted.temperatures_k)
+    return (
+        f"Molecular dynamics of {atoms} atoms with {wanted.potential} and a time step of {wanted.timestep_fs:g} fs at "
+        f"{temperatures} K: velocities drawn at {wanted.initial_temperature_k:g} K (seed {wanted.seed}), heating over "
+        f"{wanted.heating_ps:g} ps, {wanted.nvt_ps:g} ps in the NVT ensemble (Nosé-Hoover chains, time constant "
+        f"{wanted.thermostat_ps:g} ps), {wanted.npt_ps:g} ps in the NPT ensemble at {wanted.pressure_gpa:g} GPa "
+        f"(Martyna-Tobias-Klein, flexible cell, {wanted.barostat_ps:g} ps), and {wanted.production_ps:g} ps of NVT "
+        f"production in the mean cell of the last {wanted.cell_average_ps:g} ps of the NPT stage."
+    )
+
+
+def _transport(results: StudyResults, settings: StudySettings) -> str:
+    wanted = settings.transport
+    hops = sorted({short(run.hop_length, 3) for run in results.runs})
+    length = f" (hop length {' to '.join(dict.fromkeys((hops[0], hops[-1])))} Å)" if hops else ""
+    text = (
+        f"The mean squared displacement of {wanted.mobile_species}, with the drift of the framework removed, was "
+        f"averaged over all time origins and fitted by a straight line with free intercept up to lags of "
+        f"{wanted.longest_lag_ps:g} ps and at most {100 * wanted.longest_lag_fraction:g} % of the run; the error of "
+        f"the diffusivity is the larger of the rule of He et al. 2018{length} and that of independent Brownian ions."
+    )
+    if results.arrhenius is not None:
+        kelvins = ", ".join(f"{kelvin:.0f}" for kelvin in results.arrhenius.temperatures_k)
+        text += f" A weighted Arrhenius fit of ln D at {kelvins} K gave the activation energy"
+        text += (
+            f", and the Nernst-Einstein relation the conductivity at {wanted.report_temperature_k:g} K with its full "
+            "covariance (Haven ratio taken as one)."
+        )
+    return text
+
+
+def study_yaml(results: StudyResults) -> str:
+    """The resolved settings as a study file that makes this study again."""
+    return yaml.safe_dump(dict(results.settings), sort_keys=False, allow_unicode=True)
+
+
+def repeat_command(results: StudyResults) -> str:
+    """The command that makes the study again from the study file beside the report."""
+    return "halion run study.yaml"
