@@ -71,7 +71,8 @@ def _from_checkpoint(path: Path) -> CHGNet:
         raise InputError("there is no such checkpoint", where=str(path), fix="check the path, or use 'chgnet'")
     try:
         # Tensors and plain values only: a checkpoint is data and must not run code.
-        saved = torch.load(path, map_location="cpu", weights_only=True)["model"]
+        with _quiet():
+            saved = torch.load(path, map_location="cpu", weights_only=True)["model"]
         arguments, weights = dict(saved["model_args"]), saved["state_dict"]
     except (UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError, OSError) as error:
         raise InputError(
@@ -126,7 +127,7 @@ def weights_sha256(model: CHGNet) -> str:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """chgnet prints its number of parameters when it is built."""
+    """chgnet prints its number of parameters when it is built; torch warns of pickle protocols."""
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

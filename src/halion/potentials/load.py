@@ -123,7 +123,8 @@ def _matgl(model: str, device: str) -> Potential:
         potential = matgl.load_model(model)
     except (OSError, ValueError) as error:
         raise MissingDependency(
-            f"the weights '{model}' are neither on this machine nor within reach ({' '.join(str(error).split())[:120]})",
+            f"the weights '{model}' are neither on this machine nor within reach "
+            f"({' '.join(str(error).split())[:120]})",
             fix="download the model's folder and pass it as 'matgl:PATH'",
         ) from error
     return PotentialFromAse(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ase import Atoms
 
-__all__ = ["Candidate", "RankedOrdering", "Ranking", "Relaxation"]
+__all__ = ["Candidate", "RankedOrdering", "Ranking", "RefusedOrdering", "Relaxation", "Selection"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +24,21 @@ class Candidate:
     multiplicity: int
     electrostatic_energy: float
     atoms: Atoms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """The orderings chosen for relaxation, and how.
+
+    Attributes:
+        candidates: lowest electrostatic energy first.
+        note: the choice in words, for the reader.
+        n_tied_left_out: orderings left out although they tie with a chosen one; 0 when the cut is clean.
+    """
+
+    candidates: tuple[Candidate, ...]
+    note: str
+    n_tied_left_out: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +96,23 @@ class RankedOrdering:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedOrdering:
+    """An ordering whose relaxation physics refused.
+
+    Attributes:
+        ordering: index in the ordering set.
+        multiplicity: orderings equivalent to it.
+        electrostatic_energy: eV/atom.
+        reason: what happened, in words.
+    """
+
+    ordering: int
+    multiplicity: int
+    electrostatic_energy: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ranking:
     """The ranked orderings, best first.
 
@@ -91,6 +123,7 @@ class Ranking:
         n_relaxed: orderings relaxed (the rest was left out by electrostatic energy).
         spearman: rank correlation between electrostatic and relaxed energy over those relaxed; NaN below 3.
         rows: the ranked orderings.
+        refused: orderings whose relaxation exploded or collapsed; they are in no row.
     """
 
     potential: str
@@ -99,6 +132,7 @@ class Ranking:
     n_relaxed: int
     spearman: float
     rows: tuple[RankedOrdering, ...]
+    refused: tuple[RefusedOrdering, ...] = ()
 
     @property
     def best(self) -> RankedOrdering:

@@ -1,0 +1,208 @@
+"""The ranked table: relaxed cells told apart, weighted, and compared with their electrostatic energies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.stats import rankdata
+
+from halion.arrays import FloatArray
+from halion.errors import InputError, PhysicsRefusal
+from halion.orderings.types import OrderingSet
+from halion.potentials import Potential
+from halion.progress import Progress, Stop, never, silent
+from halion.ranking.compare import is_same_structure
+from halion.ranking.relax import relax
+from halion.ranking.select import TIE_EV_PER_ATOM, select_candidates
+from halion.ranking.types import Candidate, RankedOrdering, Ranking, RefusedOrdering, Relaxation
+from halion.settings import RankingSettings
+from halion.units import BOLTZMANN_EV_PER_K
+
+__all__ = ["SAME_ENERGY_EV_PER_ATOM", "boltzmann_weights", "rank", "rank_orderings", "spearman"]
+
+# Relaxations into one minimum agree to better than this (0.01 eV/Angstrom left over 0.1 Angstrom).
+SAME_ENERGY_EV_PER_ATOM = 1e-3
+
+Relaxed = tuple[Candidate, Relaxation]
+
+
+def rank(
+    relaxed: Sequence[Relaxed],
+    *,
+    potential: str,
+    n_orderings: int,
+    temperature_k: float,
+    refused: Sequence[RefusedOrdering] = (),
+) -> Ranking:
+    """Rank relaxed orderings by energy, merging those that relaxed into one structure.
+
+    Converged orderings within 1 meV/atom whose structures match (`is_same_structure`) are one row, that of the
+    lowest energy, with their multiplicities summed. Unconverged ones are never merged: where they would end is
+    not known; their rows say `relaxation.is_converged=False`. Weights: w = g exp(-(E - E_0)/kT) / sum, with E
+    the total energy of the cell and g the multiplicity.
+
+    Args:
+        relaxed: candidates with their relaxations, in any order; all of one composition.
+        potential: its name, for the record.
+        n_orderings: distinct orderings there were.
+        temperature_k: temperature of the weights.
+        refused: orderings whose relaxation physics refused, for the record.
+    Raises:
+        InputError: nothing to rank, an ordering twice, or cells of different composition.
+    Checked by tests/ranking/test_ranking_rank.py.
+    """
+    _refuse_mixture(relaxed)
+    ordered = sorted(relaxed, key=lambda pair: (pair[1].energy, pair[0].ordering))
+    groups = _merge(ordered)
+    multiplicity = np.array([sum(candidate.multiplicity for candidate, _ in group) for group in groups])
+    energies = np.array([group[0][1].energy for group in groups])
+    weights = boltzmann_weights(energies * len(ordered[0][1].atoms), multiplicity, temperature_k)
+    return Ranking(
+        potential=potential,
+        temperature_k=temperature_k,
+        n_orderings=n_orderings,
+        n_relaxed=len(ordered),
+        spearman=spearman(
+            np.array([candidate.electrostatic_energy for candidate, _ in ordered]),
+            np.array([relaxation.energy for _, relaxation in ordered]),
+        ),
+        rows=tuple(
+            RankedOrdering(
+                rank=place + 1,
+                ordering=group[0][0].ordering,
+                multiplicity=int(multiplicity[place]),
+                electrostatic_energy=group[0][0].electrostatic_energy,
+                energy_above_best=float(energies[place] - energies[0]),
+                boltzmann_weight=float(weights[place]),
+                duplicates=tuple(sorted(candidate.ordering for candidate, _ in group[1:])),
+                relaxation=group[0][1],
+            )
+            for place, group in enumerate(groups)
+        ),
+        refused=tuple(sorted(refused, key=lambda one: one.ordering)),
+    )
+
+
+def _merge(ordered: Sequence[Relaxed]) -> list[list[Relaxed]]:
+    """Groups of one structure each, lowest energy first, as their first members are."""
+    groups: list[list[Relaxed]] = []
+    for pair in ordered:
+        home = next((group for group in reversed(groups) if _is_duplicate(group[0][1], pair[1])), None)
+        if home is None:
+            groups.append([pair])
+        else:
+            home.append(pair)
+    return groups
+
+
+def _is_duplicate(one: Relaxation, other: Relaxation) -> bool:
+    return (
+        one.is_converged
+        and other.is_converged
+        and abs(one.energy - other.energy) < SAME_ENERGY_EV_PER_ATOM
+        and is_same_structure(one.atoms, other.atoms)
+    )
+
+
+def _refuse_mixture(relaxed: Sequence[Relaxed]) -> None:
+    if not relaxed:
+        raise InputError("there is no relaxed ordering to rank", fix="relax at least one ordering")
+    formulas = sorted({relaxation.atoms.get_chemical_formula() for _, relaxation in relaxed})
+    if len(formulas) > 1:
+        raise InputError(
+            f"energies of different cells cannot be ranked together: {', '.join(formulas)}",
+            fix="rank orderings of one composition in one supercell",
+        )
+    orderings = [candidate.ordering for candidate, _ in relaxed]
+    if len(set(orderings)) < len(orderings):
+        raise InputError("an ordering was given twice", fix="pass every ordering once: multiplicities are summed")
+
+
+def boltzmann_weights(energies: FloatArray, multiplicity: FloatArray, temperature_k: float) -> FloatArray:
+    """w_i = g_i exp(-E_i/kT) / sum_j g_j exp(-E_j/kT) of cells with total energies E (eV) and multiplicities g."""
+    exponents = -(energies - energies.min()) / (BOLTZMANN_EV_PER_K * temperature_k)
+    weights = multiplicity * np.exp(exponents)
+    return weights / weights.sum()
+
+
+def spearman(electrostatic: FloatArray, relaxed: FloatArray) -> float:
+    """Spearman's rank correlation, ties (within 1e-6 eV/atom) at their mean rank; NaN below 3 or if one is flat."""
+    if len(relaxed) < 3:
+        return float("nan")
+    first, second = _ranks(electrostatic), _ranks(relaxed)
+    first, second = first - first.mean(), second - second.mean()
+    norm = np.sqrt((first**2).sum() * (second**2).sum())
+    return float((first * second).sum() / norm) if norm > 0 else float("nan")
+
+
+def _ranks(values: FloatArray) -> FloatArray:
+    order = np.argsort(values)
+    level = np.concatenate([[0], np.cumsum(np.diff(values[order]) > TIE_EV_PER_ATOM)])
+    levels = np.empty(len(values))
+    levels[order] = level
+    return rankdata(levels)
+
+
+def rank_orderings(
+    ordering_set: OrderingSet,
+    potential: Potential,
+    settings: RankingSettings,
+    *,
+    progress: Progress = silent,
+    stop: Stop = never,
+) -> Ranking:
+    """Select, relax and rank: from the distinct orderings to the ranked table, in this process.
+
+    An ordering whose relaxation physics refuses is left out of the rows and told in `refused`.
+
+    Args:
+        ordering_set: the distinct orderings.
+        potential: relaxes them.
+        settings: how many, how far, at which temperature.
+        progress: told the relaxations done, fractions included.
+        stop: asked between steps.
+    Raises:
+        PhysicsRefusal: every relaxation was refused.
+        Interrupted: `stop` said so.
+    """
+    chosen = select_candidates(ordering_set, settings).candidates
+    relaxed: list[Relaxed] = []
+    refused: list[RefusedOrdering] = []
+    for k, candidate in enumerate(chosen):
+        watch = _share(progress, k, len(chosen))
+        try:
+            relaxed.append((candidate, relax(candidate.atoms, potential, settings, progress=watch, stop=stop)))
+        except PhysicsRefusal as refusal:
+            refused.append(_refused(candidate, refusal.what))
+    if not relaxed:
+        raise PhysicsRefusal(
+            f"none of the {len(chosen)} orderings could be relaxed; the first said: {refused[0].reason}",
+            where=ordering_set.crystal_name,
+            fix="choose another potential, or check the crystal's sites",
+        )
+    return rank(
+        relaxed,
+        potential=potential.name,
+        n_orderings=ordering_set.n_orderings,
+        temperature_k=settings.temperature_k,
+        refused=refused,
+    )
+
+
+def _share(progress: Progress, before: int, n_orderings: int) -> Progress:
+    """Progress of one relaxation as its share of all of them."""
+
+    def tell(done: float, total: float, state: str = "", /) -> None:
+        progress(before + done / total, n_orderings, f"ordering {before + 1} of {n_orderings}: {state}")
+
+    return tell
+
+
+def _refused(candidate: Candidate, reason: str) -> RefusedOrdering:
+    return RefusedOrdering(
+        ordering=candidate.ordering,
+        multiplicity=candidate.multiplicity,
+        electrostatic_energy=candidate.electrostatic_energy,
+        reason=reason,
+    )

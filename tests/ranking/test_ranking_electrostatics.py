@@ -1,0 +1,131 @@
+"""Ewald energies against Madelung constants, against pymatgen, and against their symmetries."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pymatgen.analysis.ewald import EwaldSummation
+from pymatgen.core import Structure
+from scipy import constants
+
+from halion.errors import InputError, OrderingError
+from halion.ranking import electrostatic_energies, ewald_matrix
+from halion.ranking.electrostatics import COULOMB_EV_ANGSTROM
+
+FCC = np.array([[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
+
+
+def test_coulomb_constant_is_scipys():
+    """scipy holds a CODATA set of its own: the permittivity moved by 2e-10 relative between them."""
+    expected = constants.e / (4 * np.pi * constants.epsilon_0) * 1e10
+    assert pytest.approx(expected, rel=1e-9) == COULOMB_EV_ANGSTROM
+
+
+@pytest.mark.parametrize(
+    ("name", "cell", "anion", "distance", "madelung"),
+    [
+        # Nearest-neighbour Madelung constants, Sakamoto, J. Chem. Phys. 28, 164 (1958), Table I; OEIS A085469.
+        ("NaCl", FCC, (0.5, 0.5, 0.5), 0.5, 1.74756459463318),
+        ("CsCl", np.eye(3), (0.5, 0.5, 0.5), np.sqrt(3) / 2, 1.76267477307099),
+        ("ZnS", FCC, (0.25, 0.25, 0.25), np.sqrt(3) / 4, 1.63805505338879),
+    ],
+)
+@pytest.mark.parametrize("lattice_constant", [1.0, 5.6, 40.0])
+def test_madelung_constants(name, cell, anion, distance, madelung, lattice_constant):
+    matrix = ewald_matrix(cell * lattice_constant, np.array([(0, 0, 0), anion]))
+    charges = np.array([1.0, -1.0])
+    energy = charges @ matrix @ charges / 2
+    expected = -madelung * COULOMB_EV_ANGSTROM / (distance * lattice_constant)
+    assert energy == pytest.approx(expected, rel=1e-12)
+
+
+def random_cell(rng: np.random.Generator) -> np.ndarray:
+    return np.diag(rng.uniform(4, 9, 3)) + rng.uniform(-1.5, 1.5, (3, 3))
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**31))
+def test_equals_pymatgen_for_every_ordering(ordering_set, seed):
+    """Triclinic cells, sites 0.3 Angstrom apart that are never filled together, vacancies, several species."""
+    rng = np.random.default_rng(seed)
+    cell, n_pairs = random_cell(rng), 5
+    sites = rng.uniform(size=(n_pairs, 3))
+    split = sites + rng.uniform(-0.03, 0.03, (n_pairs, 3))
+    fractional = np.concatenate([sites, split])
+    charges = {"Li": 1.0, "Y": 3.0, "Br": -1.0, "O": -2.0}
+    occupation = []
+    for _ in range(3):
+        row = np.zeros(2 * n_pairs, dtype=int)
+        for pair, species in enumerate(rng.permutation([1, 2, 3, 3, 4])):
+            row[pair + n_pairs * rng.integers(2)] = species
+        occupation.append(row)
+    found = ordering_set(cell, fractional, charges, occupation)
+    for index, energy in enumerate(electrostatic_energies(found)):
+        atoms = found.structure(index)
+        structure = Structure(
+            cell,
+            atoms.get_chemical_symbols(),
+            atoms.get_scaled_positions(),
+            site_properties={"charge": [charges[symbol] for symbol in atoms.get_chemical_symbols()]},
+        )
+        structure.add_oxidation_state_by_site([charges[symbol] for symbol in atoms.get_chemical_symbols()])
+        expected = EwaldSummation(structure, acc_factor=15).total_energy
+        # Tens of eV; pymatgen's constant of nature and its own cutoffs agree to 1e-9 relative.
+        assert energy * len(atoms) == pytest.approx(expected, abs=1e-6)
+
+
+def test_supercell_and_origin_do_not_matter(ordering_set, lithium_yttrium_halide):
+    one = lithium_yttrium_halide
+    expected = electrostatic_energies(one)
+    shifts = [(i, 0, k) for i in range(2) for k in range(3)]
+    fractional = np.concatenate([(one.fractional + shift) / (2, 1, 3) for shift in shifts]) + (0.3, -7.2, 0.1)
+    charges = dict(zip(one.species[1:], one.charges[1:], strict=True))
+    many = ordering_set(one.cell * np.array([[2], [1], [3]]), fractional, charges, np.tile(one.occupation, (1, 6)))
+    np.testing.assert_allclose(electrostatic_energies(many), expected, atol=1e-10)
+
+
+def test_order_of_sites_does_not_matter(ordering_set, lithium_yttrium_halide):
+    one = lithium_yttrium_halide
+    order = np.random.default_rng(0).permutation(len(one.fractional))
+    charges = dict(zip(one.species[1:], one.charges[1:], strict=True))
+    shuffled = ordering_set(one.cell, one.fractional[order], charges, one.occupation[:, order])
+    np.testing.assert_allclose(electrostatic_energies(shuffled), electrostatic_energies(one), atol=1e-12)
+
+
+def test_many_batches_equal_one_by_one(ordering_set, lithium_yttrium_halide, monkeypatch):
+    """More rows than one matrix product holds, progress told to the end."""
+    expected = electrostatic_energies(lithium_yttrium_halide)
+    monkeypatch.setattr("halion.ranking.electrostatics._ROWS_PER_BATCH", 3)
+    told = []
+    energies = electrostatic_energies(
+        lithium_yttrium_halide, lambda done, total, state="": told.append((done, total))
+    )
+    np.testing.assert_allclose(energies, expected, atol=1e-13)
+    assert told == [(3, 4), (4, 4)]
+
+
+def test_scaling_law(lithium_yttrium_halide):
+    """Coulomb energies scale as one over length."""
+    one = lithium_yttrium_halide
+    np.testing.assert_allclose(
+        ewald_matrix(one.cell * 2.5, one.fractional) * 2.5, ewald_matrix(one.cell, one.fractional), atol=1e-10
+    )
+
+
+def test_charged_ordering_is_refused(ordering_set):
+    charged = ordering_set(np.eye(3) * 5, [(0, 0, 0), (0.5, 0.5, 0.5)], {"Li": 1.0, "O": -2.0}, [[1, 2]])
+    with pytest.raises(InputError, match=r"ordering 0 carries a charge of -1 e"):
+        electrostatic_energies(charged)
+
+
+def test_sites_on_one_point(ordering_set):
+    """Told apart by occupation: never filled together, they are harmless; filled together, refused."""
+    fractional = [(0, 0, 0), (1.0, 0, 1e-5), (0.5, 0.5, 0.5)]
+    alone = ordering_set(np.eye(3) * 5, fractional, {"Li": 1.0, "Cl": -1.0}, [[1, 0, 2], [0, 1, 2]])
+    energies = electrostatic_energies(alone)
+    assert np.isfinite(energies).all()
+    # 1e-5 of a symmetric position: second order.
+    assert energies[0] == pytest.approx(energies[1], abs=1e-8)
+    both = ordering_set(np.eye(3) * 5, fractional, {"Li": 0.5, "Cl": -1.0}, [[1, 1, 2]])
+    with pytest.raises(OrderingError, match="fills sites 0 and 1"):
+        electrostatic_energies(both)
