@@ -54,7 +54,7 @@ def ordering_set() -> Callable[..., OrderingSet]:
 
 @pytest.fixture(scope="session")
 def lithium_yttrium_halide(ordering_set) -> OrderingSet:
-    """Li3YBr6, primitive C2/m cell: 3 Li on 3 octahedral sites or 4 split tetrahedral ones, 6 Br. Not reduced."""
+    """Li3YBr6, primitive C2/m cell: the vacancy on each of the four octahedral Li sites. Not reduced."""
     cell = np.array([[3.46, -5.99, 0.0], [3.46, 5.99, 0.0], [-2.32, 0.0, 6.46]])
     octahedral = [(0.3336, 0.3336, 0), (0.6664, 0.6664, 0), (0.167, 0.167, 0.5), (0.833, 0.833, 0.5)]
     anions = [
@@ -65,8 +65,6 @@ def lithium_yttrium_halide(ordering_set) -> OrderingSet:
         (0.7504, 0.7504, 0.2417),
         (0.2496, 0.2496, 0.7583),
     ]
-    occupation = [[2, *(0 if k == vacancy else 1 for k in range(4)), *([3] * 6)] for vacancy in range(4)] + [
-        [2, *(0 if k == vacancy else 1 for k in range(4)), 4, 3, 3, 3, 3, 3] for vacancy in ()
-    ]
-    charges = {"Li": 1.0, "Y": 3.0, "Br": -1.0, "Cl": -1.0}
-    return ordering_set(cell, [(0, 0, 0), *octahedral, *anions], charges, occupation, [1, 1, 1, 1])
+    occupation = [[2, *(int(k != vacancy) for k in range(4)), *([3] * 6)] for vacancy in range(4)]
+    charges = {"Li": 1.0, "Y": 3.0, "Br": -1.0}
+    return ordering_set(cell, [(0, 0, 0), *octahedral, *anions], charges, occupation)

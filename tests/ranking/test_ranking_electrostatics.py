@@ -24,7 +24,7 @@ def test_coulomb_constant_is_scipys():
 @pytest.mark.parametrize(
     ("name", "cell", "anion", "distance", "madelung"),
     [
-        # Nearest-neighbour Madelung constants, Sakamoto, J. Chem. Phys. 28, 164 (1958), Table I; OEIS A085469.
+        # Nearest-neighbour Madelung constants, OEIS A085469, A181152, A182566 (Sakamoto 1958).
         ("NaCl", FCC, (0.5, 0.5, 0.5), 0.5, 1.74756459463318),
         ("CsCl", np.eye(3), (0.5, 0.5, 0.5), np.sqrt(3) / 2, 1.76267477307099),
         ("ZnS", FCC, (0.25, 0.25, 0.25), np.sqrt(3) / 4, 1.63805505338879),
@@ -78,7 +78,8 @@ def test_supercell_and_origin_do_not_matter(ordering_set, lithium_yttrium_halide
     one = lithium_yttrium_halide
     expected = electrostatic_energies(one)
     shifts = [(i, 0, k) for i in range(2) for k in range(3)]
-    fractional = np.concatenate([(one.fractional + shift) / (2, 1, 3) for shift in shifts]) + (0.3, -7.2, 0.1)
+    origin = np.array([0.3, -7.2, 0.1])
+    fractional = np.concatenate([(one.fractional + shift) / (2, 1, 3) + origin for shift in shifts])
     charges = dict(zip(one.species[1:], one.charges[1:], strict=True))
     many = ordering_set(one.cell * np.array([[2], [1], [3]]), fractional, charges, np.tile(one.occupation, (1, 6)))
     np.testing.assert_allclose(electrostatic_energies(many), expected, atol=1e-10)

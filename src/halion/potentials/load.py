@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 from pathlib import Path
+from pickle import UnpicklingError
 
 import numpy as np
 import torch
@@ -19,8 +20,9 @@ from halion.potentials.types import Potential
 
 __all__ = ["KNOWN_POTENTIALS", "ase_calculator", "load_potential"]
 
-# The models whose weights lie inside the wheel of sevenn 0.13; others are given by path as "sevenn:PATH".
-_SEVENN = ("7net-0", "7net-l3i5", "7net-mf-0")
+# The models whose weights lie inside the wheel of sevenn 0.13, with the level of theory ("modal") of those that
+# know several; others are given by path as "sevenn:PATH" or "sevenn:PATH@MODAL".
+_SEVENN = {"7net-0": "", "7net-l3i5": "", "7net-mf-0": "PBE"}
 _MATGL = "m3gnet"
 _MATGL_MODEL = "M3GNet-PES-MatPES-PBE-2025.2"
 _CHGNET = ("chgnet", "chgnet-0.3.0")
@@ -35,27 +37,31 @@ def load_potential(name: str, *, device: str = "cpu") -> Potential:
     Args:
         name: "chgnet" (the pretrained 0.3.0; also "chgnet-0.3.0"), "chgnet-reference" (the same weights through
             chgnet's own ASE calculator, for comparison), the path of a fine-tuned CHGNet checkpoint,
-            "7net-0", "7net-l3i5", "7net-mf-0" or "sevenn:PATH" (extra `sevenn`), "m3gnet" or "matgl:PATH"
-            (extra `matgl`).
+            "7net-0", "7net-l3i5", "7net-mf-0" (its PBE), "sevenn:PATH" or "sevenn:PATH@MODAL" (extra
+            `sevenn`), "m3gnet" or "matgl:PATH" (extra `matgl`).
         device: "cpu" or "cuda".
     Raises:
         InputError: an unknown name (the nearest known one is named), or a checkpoint that cannot be used.
         MissingDependency: the potential's package is not installed, or its weights are not on this machine.
+    A CHGNet checkpoint is read as data. Those of the extras are unpickled by their own packages, which may run
+    code that the file holds: take them from people you trust.
+
     Checked by tests/potentials/test_potentials_load.py.
     """
     key = name.lower()
-    package, _, path = name.partition(":")
+    package, _, rest = name.partition(":")
+    path, _, modal = rest.partition("@")
     if key in _CHGNET:
         return ChgnetPotential(device=device)
     if key == _REFERENCE:
         return _chgnet_reference(device)
     if key in _SEVENN:
-        return _sevenn(key, device)
+        return _sevenn(key, _SEVENN[key], device)
     if key == _MATGL:
         return _matgl(_MATGL_MODEL, device)
     if package in ("sevenn", "matgl") and path:
         _refuse_missing_file(path)
-        return _sevenn(path, device) if package == "sevenn" else _matgl(path, device)
+        return _sevenn(path, modal, device) if package == "sevenn" else _matgl(path, device)
     if Path(name).is_file():
         return ChgnetPotential(name, device=device)
     if Path(name).suffix or "/" in name:
@@ -101,14 +107,21 @@ def _chgnet_reference(device: str) -> Potential:
     )
 
 
-def _sevenn(model: str, device: str) -> Potential:
+def _sevenn(model: str, modal: str, device: str) -> Potential:
     _require("sevenn", "sevenn", model)
     from sevenn.calculator import SevenNetCalculator
 
-    calculator = SevenNetCalculator(model, device=device)
+    try:
+        calculator = SevenNetCalculator(model, device=device, modal=modal or None)
+    except (ValueError, RuntimeError, KeyError, EOFError, UnpicklingError) as error:
+        raise InputError(
+            f"sevenn cannot use this model ({' '.join(str(error).split())[:160]})",
+            where=model,
+            fix="pass a SevenNet checkpoint as 'sevenn:PATH', or 'sevenn:PATH@MODAL' if it knows several modals",
+        ) from error
     return PotentialFromAse(
         calculator,
-        name=_short(model),
+        name=_short(model) + (f"@{modal}" if modal else ""),
         elements=[chemical_symbols[number] for number in calculator.type_map],
         weights_sha256=_digest(calculator.model),
     )
@@ -122,9 +135,15 @@ def _matgl(model: str, device: str) -> Potential:
     try:
         potential = matgl.load_model(model)
     except (OSError, ValueError) as error:
+        said = " ".join(str(error).split())[:120]
+        if Path(model).exists():
+            raise InputError(
+                f"matgl cannot use this model ({said})",
+                where=model,
+                fix="pass the folder that matgl's save() wrote",
+            ) from error
         raise MissingDependency(
-            f"the weights '{model}' are neither on this machine nor within reach "
-            f"({' '.join(str(error).split())[:120]})",
+            f"the weights '{model}' are neither on this machine nor within reach ({said})",
             fix="download the model's folder and pass it as 'matgl:PATH'",
         ) from error
     return PotentialFromAse(

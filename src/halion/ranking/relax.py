@@ -6,6 +6,8 @@ deformation gradient (ASE's FrechetCellFilter). The symmetry of the start is not
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import spglib
 from ase import Atoms
@@ -102,11 +104,15 @@ def _max_displacement(start: Atoms, end: Atoms) -> float:
 
 
 def _space_group(atoms: Atoms, symprec: float) -> str:
-    cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
-    try:
-        return spglib.get_symmetry_dataset(cell, symprec=symprec).international
-    except (spglib.error.SpglibError, AttributeError):  # None or an error, depending on spglib's mode
-        return "not found"
+    structure = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
+    with warnings.catch_warnings():
+        # spglib 2.8 announces a change from returning None to raising; both are met here.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            found = spglib.get_symmetry_dataset(structure, symprec=symprec)
+        except spglib.error.SpglibError:
+            found = None
+    return "not found" if found is None else found.international
 
 
 def _refuse_explosion(start: Atoms, now: Atoms, gradient: float, n_steps: int) -> None:

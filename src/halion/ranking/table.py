@@ -50,7 +50,7 @@ def write_structures(ranking: Ranking, folder: Path | str) -> list[Path]:
         stem = f"rank-{row.rank:03d}-ordering-{row.ordering:06d}"
         for suffix, file_format, options in (
             ("cif", "cif", {}),
-            ("vasp", "vasp", {"direct": True, "sort": True, "wrap": True}),
+            ("vasp", "vasp", {"direct": True, "sort": True}),
         ):
             path = Path(folder) / f"{stem}.{suffix}"
             with atomic_path(path) as part:
