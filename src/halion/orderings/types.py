@@ -14,7 +14,7 @@ from halion.arrays import FloatArray, IntArray
 if TYPE_CHECKING:
     from ase import Atoms
 
-__all__ = ["Composition", "OrbitComposition", "OrderingCount", "OrderingSet"]
+__all__ = ["Composition", "OrbitComposition", "OrderingCount", "OrderingSet", "PairExclusion"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +77,25 @@ class OrderingCount:
     total: int
     distinct: int
     group_order: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairExclusion:
+    """Two kinds of cations that are never filled together where their sites are too close.
+
+    Attributes:
+        orbits: indices of the two orbits in the crystal, the smaller first (equal for one orbit with itself).
+        elements: the cation on each.
+        distance: shortest distance between sites of the two orbits, Angstrom.
+        below: pairs of sites closer than this are excluded, Angstrom.
+        reason: "closest cations" (the distance set by the user) or "shared face" (two multivalent cations).
+    """
+
+    orbits: tuple[int, int]
+    elements: tuple[str, str]
+    distance: float
+    below: float
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

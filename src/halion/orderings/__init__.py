@@ -1,0 +1,24 @@
+"""Orderings: a disordered crystal to its distinct ordered cells, exactly counted, with multiplicities."""
+
+from halion.orderings.composition import choose_composition
+from halion.orderings.count import count_orderings
+from halion.orderings.enumerate import enumerate_orderings
+from halion.orderings.exclusions import exclusion_distances
+from halion.orderings.store import load_orderings, save_orderings
+from halion.orderings.supercell import choose_supercell
+from halion.orderings.types import Composition, OrbitComposition, OrderingCount, OrderingSet, PairExclusion
+
+__all__ = [
+    "Composition",
+    "OrbitComposition",
+    "OrderingCount",
+    "OrderingSet",
+    "PairExclusion",
+    "choose_composition",
+    "choose_supercell",
+    "count_orderings",
+    "enumerate_orderings",
+    "exclusion_distances",
+    "load_orderings",
+    "save_orderings",
+]

@@ -1,0 +1,119 @@
+"""How many orderings there are, before and after symmetry, exactly and without making one (Burnside's lemma)."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from halion.crystal.types import DisorderedCrystal
+from halion.orderings.sites import site_permutations
+from halion.orderings.types import Composition, OrbitComposition, OrderingCount
+
+__all__ = ["count_orderings", "count_under_group", "disordered_orbits", "species_counts"]
+
+CycleType = tuple[tuple[int, int], ...]  # (length, number of cycles of it), ascending
+
+
+def count_orderings(crystal: DisorderedCrystal, composition: Composition) -> OrderingCount:
+    """Exact numbers of orderings with fixed atoms per orbit, before and after the supercell's symmetry.
+
+        total    = prod_o m_o! / prod_s n_os!
+        distinct = 1/|G| sum_{g in G} prod_o [prod_s x_s^n_os] prod_{cycles of g on o} (sum_s x_s^length)
+
+    s runs over the elements and the vacancy of orbit o. Superperiodic orderings are included: their weight in the
+    ensemble of this supercell is right only so.
+
+    Args:
+        crystal: the disordered parent, whose operations make G together with its lattice translations.
+        composition: atoms per orbit, as `choose_composition` gives it.
+
+    Source: Burnside's lemma; Polya 1937. Checked by tests/orderings/test_orderings_count.py against published
+    counts, and by brute force.
+    """
+    orbits = disordered_orbits(composition)
+    permutations = site_permutations(crystal, composition.supercell, orbits)
+    blocks = [tuple(species_counts(composition.orbits[index]).values()) for index in orbits]
+    return count_under_group(permutations, blocks)
+
+
+def count_under_group(permutations: NDArray[np.int32], blocks: list[tuple[int, ...]]) -> OrderingCount:
+    """Burnside's count for a group given as permutations of sites, block after block.
+
+    Args:
+        permutations: (group_order, n_sites), each maps every block to itself.
+        blocks: atoms per species (vacancies among them) of each block; a block has as many sites as their sum.
+    """
+    types: Counter[tuple[CycleType, ...]] = Counter()
+    lengths = _cycle_lengths(permutations)
+    ends = np.cumsum([sum(block) for block in blocks], dtype=int)
+    for row in lengths:
+        types[tuple(_cycle_type(row[end - sum(block) : end]) for block, end in zip(blocks, ends))] += 1
+    fixed = sum(
+        n * math.prod(_colourings(cycles, tuple(sorted(block))) for cycles, block in zip(kinds, blocks))
+        for kinds, n in types.items()
+    )
+    order = len(permutations)
+    if fixed % order:
+        raise AssertionError(f"Burnside's sum {fixed} is no multiple of the group order {order}: not a group")
+    total = math.prod(math.factorial(sum(block)) // math.prod(map(math.factorial, block)) for block in blocks)
+    return OrderingCount(total=total, distinct=fixed // order, group_order=order)
+
+
+def disordered_orbits(composition: Composition) -> list[int]:
+    """Indices of the orbits whose sites can be filled in more than one way."""
+    return [orbit.orbit for orbit in composition.orbits if len(species_counts(orbit)) > 1]
+
+
+def species_counts(orbit: OrbitComposition) -> dict[str, int]:
+    """Element -> atoms, "" -> vacancies; those with none left out."""
+    counts = {"": orbit.n_sites - sum(orbit.counts.values()), **orbit.counts}
+    return {species: count for species, count in counts.items() if count}
+
+
+def _cycle_lengths(permutations: NDArray[np.int32]) -> NDArray[np.int32]:
+    """(group_order, n_sites) length of the cycle that each site is on."""
+    sites = np.arange(permutations.shape[1])
+    lengths = np.zeros(permutations.shape, dtype=np.int32)
+    power, step = permutations.copy(), 1
+    while True:
+        back = (power == sites) & (lengths == 0)
+        lengths[back] = step
+        if lengths.all():
+            return lengths
+        power, step = np.take_along_axis(permutations, power, axis=1), step + 1
+
+
+def _cycle_type(lengths: NDArray[np.int32]) -> CycleType:
+    """A cycle of length L marks L sites."""
+    return tuple((int(length), int(n // length)) for length, n in zip(*np.unique(lengths, return_counts=True)))
+
+
+@lru_cache(maxsize=100_000)
+def _colourings(cycles: CycleType, counts: tuple[int, ...]) -> int:
+    """Coefficient of prod_s x_s^counts_s in prod_cycles (sum_s x_s^length), exact."""
+    if not cycles:
+        return int(not any(counts))
+    (length, n), shorter = cycles[-1], cycles[:-1]
+    if not shorter:  # the last cycles must fill the counts exactly: one multinomial instead of a sum
+        shares = [count // length for count in counts]
+        exact = all(count % length == 0 for count in counts) and sum(shares) == n
+        return math.factorial(n) // math.prod(map(math.factorial, shares)) if exact else 0
+    return sum(
+        ways * _colourings(shorter, tuple(count - length * k for count, k in zip(counts, given)))
+        for ways, given in _shares(n, tuple(count // length for count in counts))
+    )
+
+
+def _shares(n: int, most: tuple[int, ...]) -> list[tuple[int, tuple[int, ...]]]:
+    """All ways to give n cycles to species that take so many at most: (multinomial coefficient, cycles of each)."""
+    if len(most) == 1:
+        return [(1, (n,))] if n <= most[0] else []
+    return [
+        (math.comb(n, first) * ways, (first, *others))
+        for first in range(max(0, n - sum(most[1:])), min(n, most[0]) + 1)
+        for ways, others in _shares(n - first, most[1:])
+    ]
