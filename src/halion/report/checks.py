@@ -90,7 +90,10 @@ def _framework(run: RunTransport) -> Check:
     element, rise, end = max(
         ((name, *_rise(run, msd)) for name, msd in run.framework_msd.items()), key=lambda found: found[1]
     )
-    words = f"{element}: mean squared displacement {short(end)} Å² at the end of the fit window, log slope {fixed(rise, 2)}"
+    words = (
+        f"{element}: mean squared displacement {short(end)} Å² at the end of the fit window, "
+        f"log slope {fixed(rise, 2)} there; 0 is vibration"
+    )
     if run.verdict == "melted":
         return Check(name="framework", value="melted", light="bad", words=words)
     moving = rise > 0.5
@@ -142,7 +145,8 @@ def _window(run: RunTransport) -> Check:
 
 def _slope(run: RunTransport) -> Check:
     off = abs(run.log_slope - 1)
-    words = f"d ln(msd) / d ln(lag) = {fixed(run.log_slope, 2)} in the fit window; 1 is diffusion, 0 vibration, 2 flight"
+    slope = fixed(run.log_slope, 2)
+    words = f"d ln(msd) / d ln(lag) = {slope} in the fit window; 1 is diffusion, 0 vibration, 2 flight"
     return Check(
         name="log slope", value=fixed(run.log_slope, 2), light=_graded(off <= 0.1, off <= 0.3), words=words
     )

@@ -83,7 +83,7 @@ def _draw(axes: Axes, figure: Figure) -> None:
     for series in figure.series:
         _draw_series(axes, series)
     for note in figure.notes:
-        place = {"xytext": (-7, 0), "textcoords": "offset points", "ha": "right", "va": "center"}
+        place = {"xytext": (9, 4), "textcoords": "offset points", "ha": "right", "va": "bottom"}
         axes.annotate(note.text, (note.x, note.y), fontsize=8, **place)
     _dress(axes, figure.x, "x")
     _dress(axes, figure.y, "y")

@@ -89,6 +89,7 @@ def _layout(figure: Figure) -> dict[str, Any]:
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "#FFFFFF",
         "margin": {"l": 64, "r": 16, "t": 52 if figure.top_ticks else 16, "b": 56},
+        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "#9AA5B1", "activecolor": INK},
         "hovermode": "closest",
         "hoverlabel": {"font": {"family": FONT, "size": 12}},
         "legend": {"orientation": "h", "yanchor": "top", "y": -0.2, "x": 0, "font": {"size": 12}},
@@ -116,7 +117,9 @@ def _layout(figure: Figure) -> dict[str, Any]:
                 "text": html.escape(note.text),
                 "showarrow": False,
                 "xanchor": "right",
-                "xshift": -10,
+                "yanchor": "bottom",
+                "xshift": 14,
+                "yshift": 3,
                 "font": {"size": 12, "color": INK},
             }
             for note in figure.notes
@@ -126,7 +129,7 @@ def _layout(figure: Figure) -> dict[str, Any]:
 
 def _axis(axis: Axis) -> dict[str, Any]:
     drawn: dict[str, Any] = {
-        "title": {"text": html.escape(axis.label), "standoff": 8},
+        "title": {"text": html.escape(axis.label), "standoff": 8, "font": {"size": 13}},
         "type": "log" if axis.is_log else "linear",
         "gridcolor": _GRID,
         "linecolor": GREY,
@@ -148,8 +151,9 @@ def _top_axis(figure: Figure) -> dict[str, Any]:
         "overlaying": "x",
         "matches": "x",
         "side": "top",
-        "title": {"text": html.escape(figure.top_title), "standoff": 6},
+        "title": {"text": html.escape(figure.top_title), "standoff": 6, "font": {"size": 13}},
         "tickvals": [place for place, _ in figure.top_ticks],
+        "tickangle": 0,
         "ticktext": [html.escape(text) for _, text in figure.top_ticks],
         "showgrid": False,
         "showline": True,

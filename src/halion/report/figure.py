@@ -100,7 +100,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """A short text at a point of the figure."""
+    """A short text that stands above a point of the figure and ends there."""
 
     x: float
     y: float

@@ -46,9 +46,9 @@ def _ranking(results: StudyResults) -> Figure | None:
     return Figure(
         name="ranking",
         title="Relaxed orderings",
-        caption="Energy after relaxation against the electrostatic energy that chose the ordering"
-        f"{agreement}. Errors of the potential are not part of it.",
-        x=Axis(title="Electrostatic energy relative to rank 1", unit="meV/atom"),
+        caption="Energy after relaxation against the electrostatic energy that chose the ordering, "
+        f"relative to rank 1{agreement}. Errors of the potential are not part of it.",
+        x=Axis(title="Electrostatic energy", unit="meV/atom"),
         y=Axis(title="Energy above the best", unit="meV/atom"),
         series=(
             Series(
@@ -69,7 +69,7 @@ def _volume(results: StudyResults, rows: tuple[StudyRow, ...]) -> Figure | None:
     series = [
         *(
             Series(
-                label=f"{row.label} (study)",
+                label=f"{row.label} (published)",
                 **_points(row),
                 style="dotted" if row.pressure_gpa >= 0.01 else "dashed",
                 colour=_MODEL_COLOURS[k % len(_MODEL_COLOURS)],
@@ -80,7 +80,7 @@ def _volume(results: StudyResults, rows: tuple[StudyRow, ...]) -> Figure | None:
         ),
         *(
             Series(
-                label=f"{row.label} (study)" if row.kind == "model" else row.label,
+                label=f"{row.label} (published)" if row.kind == "model" else row.label,
                 **_points(row),
                 style="points",
                 marker="diamond" if row.kind == "model" else _EXPERIMENT_MARKERS[k % len(_EXPERIMENT_MARKERS)],
@@ -90,7 +90,7 @@ def _volume(results: StudyResults, rows: tuple[StudyRow, ...]) -> Figure | None:
             for k, row in enumerate([*experiments, *(row for row in models if len(row.volume) == 1)])
         ),
         Series(
-            label="This study: relaxed, 0 K",
+            label="This work: relaxed, 0 K",
             x=np.array([0.0]),
             y=np.array([relaxed.get_volume() / len(relaxed)]),
             style="points",
@@ -99,7 +99,7 @@ def _volume(results: StudyResults, rows: tuple[StudyRow, ...]) -> Figure | None:
         ),
         *_equilibrated(results),
         Series(
-            label="Refined crystal (its temperature is not stated in the file)",
+            label="refined crystal",
             x=np.array([0.0, max([600.0, *(one.temperature_k for one in results.equilibrations)])]),
             y=np.full(2, crystal.volume / crystal.n_atoms),
             style="dotted",
@@ -110,8 +110,9 @@ def _volume(results: StudyResults, rows: tuple[StudyRow, ...]) -> Figure | None:
     return Figure(
         name="volume",
         title="Volume against temperature",
-        caption="Bars of this study: one standard deviation of the mean over the averaging window. "
-        "The study's and the experimental points are given without errors.",
+        caption="Bars of this work: one standard deviation of the mean over the averaging window. "
+        "Published points come without errors; "
+        "the temperature of the refined crystal is not in its file.",
         x=Axis(title="Temperature", unit="K"),
         y=Axis(title="Volume per atom", unit="Å³"),
         series=tuple(series),
@@ -130,7 +131,7 @@ def _equilibrated(results: StudyResults) -> list[Series]:
     error = np.array([one.volume_per_atom_std for one in reached])
     return [
         Series(
-            label=f"This study: dynamics at {reached[0].pressure_gpa:g} GPa",
+            label=f"This work: dynamics at {reached[0].pressure_gpa:g} GPa",
             x=np.array([one.temperature_k for one in reached]),
             y=middle,
             y_low=middle - error,
@@ -157,14 +158,15 @@ def _comparison(results: StudyResults, rows: tuple[StudyRow, ...]) -> Figure | N
         )
         for kind, label, marker, colour in (
             ("experiment", "experiments", "circle-open", INK),
-            ("model", "models of the study", "diamond", SKY),
+            ("model", "published models", "diamond", SKY),
         )
         if any(row.kind == kind for row in complete)
     ]
     return Figure(
         name="comparison",
-        title="Beside the study's values",
-        caption="Bars of this study: one standard deviation and the 68 % interval. The others are given without errors.",
+        title="Beside published values",
+        caption="Bars of this work: one standard deviation and the 68 % interval. "
+        "Published points come without errors.",
         x=Axis(title="Activation energy", unit="eV"),
         y=Axis(title="Conductivity at 300 K", unit="mS/cm", is_log=True),
         series=(*series, *_own_value(results)),
@@ -181,7 +183,7 @@ def _own_value(results: StudyResults) -> list[Series]:
     energy, error = fit.activation_energy, fit.activation_energy_std
     return [
         Series(
-            label="this study",
+            label="this work",
             x=np.array([energy]),
             y=np.array([sigma.conductivity_ms_per_cm]),
             x_low=np.array([energy - error]),

@@ -10,6 +10,7 @@ import numpy as np
 
 from halion.arrays import FloatArray
 from halion.report.figure import BLUE, GREY, VERMILION, Axis, Band, Figure, Note, Series, Style
+from halion.report.text import short
 from halion.report.types import StudyResults
 from halion.transport.types import Arrhenius, Conductivity, RunTransport
 from halion.units import BOLTZMANN_EV_PER_K, conductivity_to_ms_per_cm, diffusivity_to_cm2_per_s
@@ -79,15 +80,15 @@ def _arrhenius(results: StudyResults, scale: _Scale) -> Figure:
     if sigma is not None:
         answer = _answer_point(sigma, fit, scale)
         series += answer
-        if answer:
-            notes = (Note(x=float(answer[0].x[0]), y=float(answer[0].y[0]), text=f"{report_k:g} K"),)
+        if answer and scale.name == "arrhenius":
+            notes = (_answer_note(sigma, answer[0]),)
     inverse = [1000.0 / kelvin for kelvin in temperatures]
     margin = 0.06 * (max(inverse) - min(inverse)) + 0.01
     return Figure(
         name=scale.name,
         title=scale.title,
-        caption="Bars and band: one standard deviation; dashed: extrapolated. Triangles: 95 % upper bounds, "
-        f"not fitted.{scale.remark}",
+        caption="Bars and band: one standard deviation of the logarithm; dashed: extrapolated. "
+        f"Triangles: 95 % upper bounds, not fitted.{scale.remark}",
         x=Axis(title="1000 / T", unit="1/K", limits=(min(inverse) - margin, max(inverse) + margin)),
         y=scale.axis,
         series=tuple(series),
@@ -110,9 +111,9 @@ def _run_points(runs: Sequence[RunTransport], scale: _Scale) -> list[Series]:
                 label="diffusive runs",
                 x=np.array([1000.0 / run.temperature_k for run in moved]),
                 y=value,
-                # On a logarithmic scale an error above the value would reach zero: it is cut at a fifth.
-                y_low=np.maximum(value - error, value / 5),
-                y_high=value + error,
+                # The fit is to ln D, whose standard deviation is the relative error of D.
+                y_low=value * np.exp(-error / value),
+                y_high=value * np.exp(error / value),
                 style="points",
                 colour=BLUE,
                 width=2.2,
@@ -183,8 +184,20 @@ def _answer_point(sigma: Conductivity, fit: Arrhenius | None, scale: _Scale) -> 
     return []
 
 
+def _answer_note(sigma: Conductivity, point: Series) -> Note:
+    top = point.y if point.y_high is None else point.y_high
+    value = sigma.conductivity_ms_per_cm
+    text = f"σ = {short(value, 2)}" if math.isfinite(value) else f"σ < {short(sigma.upper_bound_ms_per_cm, 2)}"
+    return Note(x=float(point.x[0]), y=float(top[0]), text=f"{text} mS/cm")
+
+
 def _kelvin_ticks(coldest: float, hottest: float) -> tuple[tuple[float, str], ...]:
-    """Round temperatures, at most seven, thinned where 1/T crowds them."""
+    """Round temperatures, at most seven, none nearer than a tenth of the axis to the one before."""
     step = next(step for step in (25, 50, 100, 200, 500, 1000, 10000) if (hottest - coldest) / step <= 7)
-    first = math.ceil(coldest / step) * step
-    return tuple((1000.0 / kelvin, str(kelvin)) for kelvin in range(first, math.floor(hottest) + 1, step))
+    first = math.ceil(coldest / step - 1e-9) * step
+    apart = 0.1 * (1000.0 / coldest - 1000.0 / hottest)
+    ticks: list[tuple[float, str]] = []
+    for kelvin in range(first, math.floor(hottest) + 1, step):
+        if not ticks or ticks[-1][0] - 1000.0 / kelvin >= apart:
+            ticks.append((1000.0 / kelvin, str(kelvin)))
+    return tuple(ticks)

@@ -48,7 +48,7 @@ def msd_figures(runs: Sequence[RunTransport]) -> tuple[Figure, ...]:
         caption="A diffusing ion follows the dotted guide of slope 1; a caged one stays flat.",
         x=Axis(title=_LAG, unit="ps", is_log=True),
         y=Axis(title=_MSD, unit="Å²", is_log=True),
-        series=(*(_positive(curve) for curve in curves), _guide(runs[-1])),
+        series=(*(_positive(curve) for curve in curves), _guide(runs)),
         spans=spans,
     )
     return linear, logarithmic
@@ -111,10 +111,11 @@ def _windows(runs: Sequence[RunTransport]) -> tuple[Span, ...]:
     return tuple(Span(label="fit window", start=a, stop=b, colour=BLUE, opacity=opacity) for a, b in windows)
 
 
-def _guide(run: RunTransport) -> Series:
-    """A line of slope 1, a factor 2.5 under the hottest curve, where it crosses nothing."""
-    usable = (run.lag_time_ps > 0) & (run.msd > 0)
-    x = run.lag_time_ps[usable][[0, -1]] if usable.any() else np.array([1.0, 10.0])
-    end = float(run.msd[usable][-1]) if usable.any() else 1.0
-    x = np.array([max(x[0], x[1] / 30), x[1]])
-    return Series(label="slope 1", x=x, y=end / 2.5 * x / x[1], style="dotted", colour=GREY, width=2.4)
+def _guide(runs: Sequence[RunTransport]) -> Series:
+    """A line of slope 1 at half the lowest end of the curves, so that it crosses none of the late ones."""
+    usable = [(run.lag_time_ps > 0) & (run.msd > 0) for run in runs]
+    ends = [float(run.msd[kept][-1]) for run, kept in zip(runs, usable) if kept.any()]
+    longest = max((float(run.lag_time_ps[-1]) for run in runs), default=1.0)
+    x = longest * np.array([1 / 30, 1.0])
+    y = min(ends, default=1.0) / 2 * np.array([1 / 30, 1.0])
+    return Series(label="slope 1", x=x, y=y, style="dotted", colour=GREY, width=2.4)

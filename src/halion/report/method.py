@@ -5,7 +5,7 @@ from __future__ import annotations
 import yaml
 
 import halion
-from halion.report.text import short
+from halion.report.text import plus_minus, short
 from halion.report.types import StudyResults
 from halion.settings import StudySettings, resolve
 
@@ -33,9 +33,9 @@ def _structures(results: StudyResults, settings: StudySettings) -> str:
     text = (
         f"Orderings of the refined crystal {results.crystal.name} (space group {results.crystal.space_group}) were "
         f"enumerated with halion {halion.__version__} in a {cell} supercell of {composition.n_atoms} atoms "
-        f"({composition.formula}), with whole atoms per orbit nearest to the refined occupancies (largest deviation "
-        f"{composition.deviation:.3f}) and zero charge: {count.total} orderings, of which {count.distinct} are "
-        "distinct by symmetry."
+        f"({composition.formula}), with whole atoms per orbit nearest to the refined occupancies (largest "
+        f"deviation {composition.deviation:.3f}) and zero charge: {count.total} orderings, of which "
+        f"{count.distinct} are distinct by symmetry."
     )
     if results.excluded_below > 0:
         text += (
@@ -48,8 +48,8 @@ def _structures(results: StudyResults, settings: StudySettings) -> str:
 def _ranked(results: StudyResults, settings: StudySettings) -> str:
     wanted = settings.ranking
     return (
-        f"The {results.ranking.n_relaxed} lowest in electrostatic energy (Ewald sum of formal charges) were relaxed "
-        f"with {results.ranking.potential} by FIRE, atoms and cell free, until all forces fell below "
+        f"The {results.ranking.n_relaxed} lowest in electrostatic energy (Ewald sum of formal charges) were "
+        f"relaxed with {results.ranking.potential} by FIRE, atoms and cell free, until all forces fell below "
         f"{wanted.force_tolerance_ev_per_angstrom:g} eV/Å (at most {wanted.max_steps} steps); "
         f"{len(results.ranking.rows)} different structures remained, and the one lowest in energy was used."
     )
@@ -61,12 +61,13 @@ def _dynamics(results: StudyResults, settings: StudySettings) -> str:
     atoms = len(results.ranking.best.relaxation.atoms) * repeats
     temperatures = ", ".join(f"{kelvin:g}" for kelvin in wanted.temperatures_k)
     return (
-        f"Molecular dynamics of {atoms} atoms with {wanted.potential} and a time step of {wanted.timestep_fs:g} fs at "
-        f"{temperatures} K: velocities drawn at {wanted.initial_temperature_k:g} K (seed {wanted.seed}), heating over "
-        f"{wanted.heating_ps:g} ps, {wanted.nvt_ps:g} ps in the NVT ensemble (Nosé-Hoover chains, time constant "
-        f"{wanted.thermostat_ps:g} ps), {wanted.npt_ps:g} ps in the NPT ensemble at {wanted.pressure_gpa:g} GPa "
-        f"(Martyna-Tobias-Klein, flexible cell, {wanted.barostat_ps:g} ps), and {wanted.production_ps:g} ps of NVT "
-        f"production in the mean cell of the last {wanted.cell_average_ps:g} ps of the NPT stage."
+        f"Molecular dynamics of {atoms} atoms with {wanted.potential} and a time step of {wanted.timestep_fs:g} fs "
+        f"at {temperatures} K: velocities drawn at {wanted.initial_temperature_k:g} K (seed {wanted.seed}), "
+        f"heating over {wanted.heating_ps:g} ps, {wanted.nvt_ps:g} ps in the NVT ensemble (Nosé-Hoover chains, time "
+        f"constant {wanted.thermostat_ps:g} ps), {wanted.npt_ps:g} ps in the NPT ensemble at "
+        f"{wanted.pressure_gpa:g} GPa (Martyna-Tobias-Klein, flexible cell, {wanted.barostat_ps:g} ps), and "
+        f"{wanted.production_ps:g} ps of NVT production in the mean cell of the last {wanted.cell_average_ps:g} ps "
+        "of the NPT stage."
     )
 
 
@@ -77,15 +78,18 @@ def _transport(results: StudyResults, settings: StudySettings) -> str:
     text = (
         f"The mean squared displacement of {wanted.mobile_species}, with the drift of the framework removed, was "
         f"averaged over all time origins and fitted by a straight line with free intercept up to lags of "
-        f"{wanted.longest_lag_ps:g} ps and at most {100 * wanted.longest_lag_fraction:g} % of the run; the error of "
-        f"the diffusivity is the larger of the rule of He et al. 2018{length} and that of independent Brownian ions."
+        f"{wanted.longest_lag_ps:g} ps and at most {100 * wanted.longest_lag_fraction:g} % of the run; the error "
+        f"of the diffusivity is the larger of the rule of He et al. 2018{length} and that of independent Brownian "
+        "ions."
     )
-    if results.arrhenius is not None:
-        kelvins = ", ".join(f"{kelvin:.0f}" for kelvin in results.arrhenius.temperatures_k)
-        text += f" A weighted Arrhenius fit of ln D at {kelvins} K gave the activation energy"
+    fit = results.arrhenius
+    if fit is not None:
+        kelvins = ", ".join(f"{kelvin:.0f}" for kelvin in fit.temperatures_k)
+        energy = plus_minus(fit.activation_energy, fit.activation_energy_std, "eV")
         text += (
-            f", and the Nernst-Einstein relation the conductivity at {wanted.report_temperature_k:g} K with its full "
-            "covariance (Haven ratio taken as one)."
+            f" A weighted Arrhenius fit of ln D at {kelvins} K gave the activation energy {energy}, and the "
+            f"Nernst-Einstein relation the conductivity at {wanted.report_temperature_k:g} K, with the full "
+            "covariance of the fit and the Haven ratio taken as one."
         )
     return text
 

@@ -42,7 +42,7 @@ def paragraphs(*texts: str) -> str:
 
 
 def figure_block(material: Material, name: str) -> str:
-    """A figure: drawn by plotly where scripts run, its SVG in print and without scripts; nothing if there is none."""
+    """A figure: plotly where scripts run, its SVG in print and without scripts; nothing if there is none."""
     figure = material.figures.get(name)
     if figure is None:
         return ""

@@ -51,61 +51,63 @@ def scene_of(results: StudyResults) -> Scene:
     atoms.wrap(eps=1e-3)
     mobile = results.settings.get("transport", {}).get("mobile_species", "Li") if results.settings else "Li"
     charges = results.crystal.charges
-    elements = sorted(set(atoms.get_chemical_symbols()))
+    symbols = atoms.get_chemical_symbols()
+    elements = sorted(set(symbols))
     anions = [element for element in elements if charges.get(element, 0.0) < 0]
     centres = [element for element in elements if charges.get(element, 0.0) > 0 and element != mobile]
     colours = dict.fromkeys(elements, _OTHER)
     colours |= {element: _CATIONS[k % len(_CATIONS)] for k, element in enumerate(centres)}
     colours |= {element: _ANIONS[k % len(_ANIONS)] for k, element in enumerate(anions)}
-    radii = dict.fromkeys(elements, 0.55) | dict.fromkeys(anions, 0.75)
+    radii = dict.fromkeys(elements, 0.5) | dict.fromkeys(anions, 0.62)
     if mobile in colours:
-        colours[mobile], radii[mobile] = ORANGE, 0.5
-    symbols, positions = _with_images(atoms)
+        colours[mobile], radii[mobile] = ORANGE, 0.55
+    shown = _with_images(atoms)
+    polyhedra = _polyhedra(atoms, [one for one in shown if symbols[one[0]] in centres], anions)
+    corners = [corner for _, members, _ in polyhedra for corner in members]
+    # Corners lie outside the cell or are atoms that are shown already.
+    unique = {(symbols[index], *(np.round(place, 2) + 0.0)): place for index, place in (*shown, *corners)}
     return Scene(
-        symbols=symbols,
-        positions=positions,
+        symbols=tuple(key[0] for key in unique),
+        positions=np.array(list(unique.values())),
         cell=np.array(atoms.cell),
         colours=colours,
         radii=radii,
-        counts={element: atoms.get_chemical_symbols().count(element) for element in elements},
-        polyhedra=_polyhedra(atoms, centres, anions, colours),
+        counts={element: symbols.count(element) for element in elements},
+        polyhedra=tuple((colours[symbols[index]], faces) for index, _, faces in polyhedra),
     )
 
 
-def _with_images(atoms: Atoms) -> tuple[tuple[str, ...], FloatArray]:
-    """Atoms within 0.02 of a face also at the opposite one, so that the cell looks whole."""
-    fractional = atoms.get_scaled_positions(wrap=False)
-    symbols, places = [], []
-    for symbol, place in zip(atoms.get_chemical_symbols(), fractional):
+def _with_images(atoms: Atoms) -> list[tuple[int, FloatArray]]:
+    """Index and place of every atom; those within 0.02 of a face also at the opposite one."""
+    shown = []
+    for index, place in enumerate(atoms.get_scaled_positions(wrap=False)):
         for shift in itertools.product(*[(0, 1) if x < 0.02 else (0, -1) if x > 0.98 else (0,) for x in place]):
-            symbols.append(symbol)
-            places.append(place + shift)
-    return tuple(symbols), np.array(places) @ atoms.cell.array
+            shown.append((index, (place + shift) @ atoms.cell.array))
+    return shown
 
 
 def _polyhedra(
-    atoms: Atoms, centres: list[str], anions: list[str], colours: dict[str, str]
-) -> tuple[tuple[str, FloatArray], ...]:
-    """Convex hulls of the anions within 1.25 of the nearest one's distance around each framework cation."""
+    atoms: Atoms, centres: list[tuple[int, FloatArray]], anions: list[str]
+) -> list[tuple[int, list[tuple[int, FloatArray]], FloatArray]]:
+    """Centre, corners and triangles: hulls of the anions within 1.25 of the nearest one's distance."""
     symbols = np.array(atoms.get_chemical_symbols())
-    if not centres or not anions:
-        return ()
     first, second, distance, vector = neighbor_list("ijdD", atoms, 4.5)
     found = []
-    for index in np.flatnonzero(np.isin(symbols, centres)):
+    for index, place in centres:
         near = (first == index) & np.isin(symbols[second], anions)
         if near.sum() < 4:
             continue
-        corners = atoms.positions[index] + vector[near & (distance <= 1.25 * distance[near].min())]
+        near &= distance <= 1.25 * distance[near].min()
+        corners = place + vector[near]
         try:
             hull = ConvexHull(corners)
         except QhullError:  # fewer than four corners, or all in one plane: nothing to fill
             continue
         triangles = corners[hull.simplices]
-        outward = np.einsum("fi,fi->f", np.cross(*_edges(triangles)), hull.equations[:, :3]) < 0
-        triangles[outward] = triangles[outward][:, ::-1]
-        found.append((colours[symbols[index]], triangles))
-    return tuple(found)
+        inward = np.einsum("fi,fi->f", np.cross(*_edges(triangles)), hull.equations[:, :3]) < 0
+        triangles[inward] = triangles[inward][:, ::-1]
+        found.append((index, list(zip(second[near].tolist(), corners)), triangles))
+    return found
 
 
 def _edges(triangles: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -141,7 +143,7 @@ def _rounded(vector: FloatArray) -> list[float]:
 
 
 def scene_svg(scene: Scene) -> str:
-    """A still picture, for print and for browsers without WebGL: seen from slightly above the b axis, far to near."""
+    """A still picture, for print and browsers without WebGL: near the b axis, drawn from far to near."""
     turned = _view(scene.cell)
     middle = scene.cell.sum(axis=0) / 2
     size = float(np.linalg.norm(scene.cell, axis=1).sum()) / 2 + 1.5
@@ -150,8 +152,8 @@ def scene_svg(scene: Scene) -> str:
     for a, b in itertools.combinations(corners, 2):
         if np.abs(a - b).sum() == 1:
             (x1, y1, z1), (x2, y2, z2) = ((end @ scene.cell - middle) @ turned.T for end in (a, b))
-            line = f'<line x1="{x1:.2f}" y1="{-y1:.2f}" x2="{x2:.2f}" y2="{-y2:.2f}" stroke="#52606D" stroke-width=".08"/>'
-            items.append((min(z1, z2), line))
+            ends = f'x1="{x1:.2f}" y1="{-y1:.2f}" x2="{x2:.2f}" y2="{-y2:.2f}"'
+            items.append((min(z1, z2), f'<line {ends} stroke="#52606D" stroke-width=".08"/>'))
     for colour, faces in scene.polyhedra:
         for face in (faces - middle) @ turned.T:
             points = " ".join(f"{x:.2f},{-y:.2f}" for x, y, _ in face)

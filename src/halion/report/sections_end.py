@@ -39,7 +39,8 @@ def arrhenius_section(results: StudyResults, material: Material) -> Section:
         diffusive = sum(run.is_diffusive for run in results.runs)
         parts.append(
             paragraphs(
-                f"No straight line was fitted: {diffusive} of {len(results.runs)} runs diffused, and a line needs two."
+                f"No straight line was fitted: {diffusive} of {len(results.runs)} runs diffused, "
+                "and a line needs two."
             )
         )
     drawn = figure_block(material, "arrhenius") + figure_block(material, "diffusivity")
@@ -48,7 +49,7 @@ def arrhenius_section(results: StudyResults, material: Material) -> Section:
 
 
 def comparison_section(results: StudyResults, material: Material) -> Section:
-    """This study's numbers above the rows of the published study for the same material."""
+    """This work's numbers above the rows of the published study for the same material."""
     formula = reduced_formula(results.crystal.composition)
     if "study" not in material.tables:
         body = paragraphs(f"The published study ({STUDY_SOURCE}) has no rows for {formula}.")

@@ -28,7 +28,7 @@ def crystal_section(results: StudyResults, material: Material) -> Section:
     )
     notes = "".join(f"<li>{html.escape(note)}</li>" for note in crystal.notes)
     close = "".join(
-        f"<li>Sites {html.escape(_labels(results, pair.orbits[0]))} and {html.escape(_labels(results, pair.orbits[1]))} "
+        f"<li>Sites {_labels(results, pair.orbits[0])} and {_labels(results, pair.orbits[1])} "
         f"come within {fixed(pair.distance, 2)} Å; their occupancies sum to {fixed(pair.occupancy_sum, 3)}.</li>"
         for pair in crystal.close_pairs
     )
@@ -44,7 +44,7 @@ def crystal_section(results: StudyResults, material: Material) -> Section:
 
 
 def _labels(results: StudyResults, orbit: int) -> str:
-    return ", ".join(results.crystal.orbits[orbit].labels)
+    return html.escape(", ".join(results.crystal.orbits[orbit].labels))
 
 
 def _charges(results: StudyResults) -> str:
@@ -63,10 +63,12 @@ def _cell_text(results: StudyResults) -> str:
 def orderings_section(results: StudyResults, material: Material) -> Section:
     """Funnel from all orderings to the different relaxed ones, composition, ranked table."""
     composition, ranking = results.composition, results.ranking
-    ties = f" {composition.ties} other neutral compositions lie equally near." if composition.ties else ""
+    others = "composition lies" if composition.ties == 1 else "compositions lie"
+    ties = f" {composition.ties} other neutral {others} equally near." if composition.ties else ""
     cell = "×".join(map(str, composition.supercell))
     text = (
-        f"Supercell {cell}: {composition.formula}, {composition.n_atoms} atoms, charge {fixed(composition.charge, 2)} e; "
+        f"Supercell {cell}: {composition.formula}, {composition.n_atoms} atoms, "
+        f"charge {fixed(composition.charge, 2)} e; "
         f"largest deviation from a refined occupancy {fixed(composition.deviation, 3)}.{ties}"
     )
     body = "\n".join(
@@ -78,7 +80,8 @@ def orderings_section(results: StudyResults, material: Material) -> Section:
             table_block(
                 material,
                 "ranking",
-                f"Ranked by {ranking.potential}; click a header to sort. Energies are of the potential, without errors.",
+                f"Ranked by {ranking.potential}; click a header to sort. Energies are the potential's, without "
+                "errors; force and displacement are the largest of the relaxation.",
             ),
         )
     )
@@ -157,8 +160,8 @@ def structure_section(scene: Scene, picture: str) -> Section:
 <div class="still-structure">{picture}</div>
 <p class="legend">{legend}</p>
 </div>
-<p class="caption">The ordering lowest in energy, relaxed. Drag to turn, scroll to zoom. Atoms on a face are repeated
-on the opposite one.</p>"""
+<p class="caption">The ordering lowest in energy, relaxed. Drag to turn, scroll to zoom.
+Atoms on a face are repeated on the opposite one; polyhedra are shown whole.</p>"""
     return Section(anchor="structure", name="Structure", heading="The structure", body=body)
 
 

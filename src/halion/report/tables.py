@@ -177,17 +177,17 @@ def _ranking(results: StudyResults) -> Table:
         "Rank",
         "Ordering",
         "Multiplicity",
-        "Energy above best (meV/atom)",
+        "Above best (meV/atom)",
         "Energy (eV/atom)",
         "Electrostatic (eV/atom)",
         f"Weight at {results.ranking.temperature_k:g} K (%)",
-        "Space group before → after",
+        "Space group",
         "Volume change (%)",
-        "Largest displacement (Å)",
+        "Displaced (Å)",
         "Steps",
-        "Largest force (eV/Å)",
+        "Force (eV/Å)",
         "Converged",
-        "Merged duplicates",
+        "Merged",
     )
     rows = tuple(
         (
@@ -270,7 +270,7 @@ def _own_row(results: StudyResults) -> tuple[Cell, ...]:
     volume = number(math.nan, "–")
     if near:
         volume = number(near[0].volume_per_atom, plus_minus(near[0].volume_per_atom, near[0].volume_per_atom_std))
-    return (word("this study"), word("this study"), volume, energy, value)
+    return (word("this work"), word("this work"), volume, energy, value)
 
 
 def _volume_at_300(volume: tuple[tuple[float, float], ...]) -> Cell:

@@ -7,7 +7,9 @@
     const settings = {
       displaylogo: false,
       responsive: true,
-      modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+      // Named one by one: the library's own choice has a button that sends the data to a web service.
+      modeBarButtons: [["zoom2d", "pan2d", "resetScale2d"]],
+      displayModeBar: window.matchMedia("(hover: hover)").matches ? "hover" : false,
     };
     document.querySelectorAll(".drawing").forEach(function (place) {
       const figure = data.figures[place.dataset.figure];
@@ -15,9 +17,9 @@
       const names = new Set(figure.data.filter((trace) => trace.showlegend !== false).map((trace) => trace.name));
       const longest = Math.max(...Array.from(names, (name) => (name || "").length), 1);
       const perRow = Math.max(1, Math.floor(place.clientWidth / (longest * 6.6 + 46)));
-      const height = (narrow ? 330 : 400) + 21 * Math.ceil(names.size / perRow);
+      const height = (narrow ? 340 : 430) + 23 * Math.ceil(names.size / perRow);
       // The legend starts a fixed distance under the axis, whatever the height.
-      const plot = height - (figure.layout.margin.t + 56 + 21 * Math.ceil(names.size / perRow));
+      const plot = height - (figure.layout.margin.t + 56 + 23 * Math.ceil(names.size / perRow));
       const layout = Object.assign({}, figure.layout, { height: height });
       layout.legend = Object.assign({}, layout.legend, { y: -62 / plot });
       if (narrow) {
@@ -105,7 +107,7 @@
       });
     });
     const shapes = [
-      viewer.addCustom({ vertexArr: vertices, normalArr: normals, faceArr: faces, color: shape.colour, opacity: 0.28 }),
+      viewer.addCustom({ vertexArr: vertices, normalArr: normals, faceArr: faces, color: shape.colour, opacity: 0.45 }),
     ];
     edges.filter((edge) => String(edge[0]) < String(edge[1])).forEach(function (edge) {
       shapes.push(viewer.addLine({ start: point(edge[0]), end: point(edge[1]), color: shape.colour }));
@@ -136,8 +138,8 @@
     quaternion([cross(up, towards), up, towards]).forEach((x, j) => (view[4 + j] = x));
     viewer.setView(view);
     if (tilt) {
-      viewer.rotate(15, "y");
-      viewer.rotate(10, "x");
+      viewer.rotate(15, "vy");
+      viewer.rotate(10, "vx");
     }
     viewer.render();
   }
@@ -177,7 +179,7 @@
     });
     let shapes = scene.polyhedra.flatMap((shape) => polyhedron(viewer, shape));
     viewer.zoomTo();
-    viewer.zoom(0.95);
+    viewer.zoom(1.5);
     lookAlong(viewer, scene.axes, 1, true);
     document.querySelectorAll("[data-view]").forEach(function (button) {
       button.addEventListener("click", function () {
