@@ -148,6 +148,11 @@ def test_evaluations_of_ase_calculators_are_not_remembered(emt):
     assert len(calls) >= 3
 
 
+def test_elements_unknown_to_a_calculator_are_refused(emt):
+    with pytest.raises(InputError, match="emt was not trained for Li"):
+        emt.evaluate(bulk("Li"))
+
+
 def test_evaluations_hold_their_own_arrays(emt):
     atoms = bulk("Cu", cubic=True)
     atoms.rattle(0.1, seed=0)

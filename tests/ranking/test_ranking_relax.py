@@ -1,5 +1,7 @@
 """Relaxations against ASE run by hand, against their own end states, and what physics refuses."""
 
+import warnings
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -94,6 +96,17 @@ def test_orientation_and_supercell_do_not_matter(emt):
         assert result.energy == pytest.approx(one.energy, abs=1e-6)
         assert result.volume_change == pytest.approx(one.volume_change, abs=1e-4)
         assert result.space_group_after == one.space_group_after
+
+
+def test_nothing_is_printed_and_nothing_warned(emt, capfd):
+    """A skewed cell of low symmetry, where scipy and spglib would speak at every step."""
+    atoms = alloy().repeat((1, 2, 1))
+    skew = np.array([[0, 0, 0], [0, 0, 0], [-2.3, 0.2, 0]])
+    atoms.set_cell(atoms.cell.array + skew, scale_atoms=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        relax(atoms, emt, SETTINGS)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_too_few_steps_are_told(emt):

@@ -25,6 +25,7 @@ from pymatgen.optimization.neighbors import find_points_in_spheres
 from halion.arrays import FloatArray
 from halion.errors import InputError, MissingDependency, PhysicsRefusal
 from halion.potentials.chgnet_model import load_model, weights_sha256
+from halion.potentials.from_ase import refuse_unknown_elements
 from halion.potentials.types import Evaluation
 
 __all__ = ["CHGNET_ELEMENTS", "ChgnetPotential"]
@@ -165,13 +166,7 @@ class ChgnetPotential:
 
 
 def _refuse_unusable(atoms: Atoms, elements: frozenset[str], name: str) -> None:
-    outside = sorted(set(atoms.get_chemical_symbols()) - elements)
-    if outside:
-        raise InputError(
-            f"{name} was not trained for {', '.join(outside)}; its energies there mean nothing",
-            where=atoms.get_chemical_formula(),
-            fix="choose a potential trained for all of them: ranking.potential and dynamics.potential",
-        )
+    refuse_unknown_elements(atoms, elements, name)
     if not len(atoms):
         raise InputError("the structure holds no atoms", fix="pass a structure with atoms")
     if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):

@@ -14,9 +14,21 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 
+from halion.errors import InputError
 from halion.potentials.types import Evaluation, Potential
 
-__all__ = ["PotentialCalculator", "PotentialFromAse"]
+__all__ = ["PotentialCalculator", "PotentialFromAse", "refuse_unknown_elements"]
+
+
+def refuse_unknown_elements(atoms: Atoms, elements: frozenset[str], name: str) -> None:
+    """Refuse a structure with elements that a potential was not made for."""
+    outside = sorted(set(atoms.get_chemical_symbols()) - elements)
+    if outside:
+        raise InputError(
+            f"{name} was not trained for {', '.join(outside)}; its energies there mean nothing",
+            where=atoms.get_chemical_formula(),
+            fix="choose a potential trained for all of them: ranking.potential and dynamics.potential",
+        )
 
 
 class PotentialFromAse:
@@ -27,7 +39,12 @@ class PotentialFromAse:
         self._calculator = calculator
 
     def evaluate(self, atoms: Atoms) -> Evaluation:
-        """Energy, forces and stress of one structure."""
+        """Energy, forces and stress of one structure.
+
+        Raises:
+            InputError: an element that the calculator does not know.
+        """
+        refuse_unknown_elements(atoms, self.elements, self.name)
         copy = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True)
         # ASE keeps the last structure's results; an evaluation shall cost and give the same whatever came before.
         self._calculator.reset()

@@ -60,7 +60,9 @@ def relax(
     relaxed = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True)
     relaxed.calc = PotentialCalculator(potential)
     filtered = FrechetCellFilter(relaxed)
-    with FIRE(filtered, logfile=None) as optimizer:
+    with FIRE(filtered, logfile=None) as optimizer, warnings.catch_warnings():
+        # scipy estimates 3e-13 for the error of a logarithm that the filter takes at every step.
+        warnings.filterwarnings("ignore", message="logm result may be inaccurate")
         tolerance, most = settings.force_tolerance_ev_per_angstrom, settings.max_steps
         for is_converged in optimizer.irun(fmax=tolerance, steps=most):
             gradient = _largest(filtered.get_forces())
