@@ -1,0 +1,3 @@
+"""The command line; see `halion.cli.main.app`."""
+
+__all__: list[str] = []

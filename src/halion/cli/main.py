@@ -1,0 +1,165 @@
+"""The entry point: which verbs there are, and how every ending becomes a text and an exit code.
+
+No verb imports a room, numpy or pydantic before it is called, so that `halion --help` answers at once
+(tests/house/test_import_time.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import IO, Annotated
+
+import typer
+
+from halion import __version__
+from halion.cli import (
+    cite,
+    doctor,
+    enumerate,
+    init,
+    md,
+    plan,
+    rank,
+    relax,
+    report,
+    run,
+    schema,
+    status,
+    transport,
+)
+from halion.cli.terminal import Shown, only_json_on_stdout, say, write
+from halion.errors import EXIT_BUG, EXIT_DONE, HalionError, Interrupted, SettingsError
+
+__all__ = ["VERBS", "app"]
+
+STUDY, ROOMS, ABOUT = "A study, from crystal to report", "One step alone, on files", "About this halion"
+
+VERBS: dict[str, tuple[str, Callable[..., Shown]]] = {
+    "init": (STUDY, init.command),
+    "plan": (STUDY, plan.command),
+    "run": (STUDY, run.command),
+    "status": (STUDY, status.command),
+    "report": (STUDY, report.command),
+    "enumerate": (ROOMS, enumerate.command),
+    "rank": (ROOMS, rank.command),
+    "relax": (ROOMS, relax.command),
+    "md": (ROOMS, md.command),
+    "transport": (ROOMS, transport.command),
+    "doctor": (ABOUT, doctor.command),
+    "cite": (ABOUT, cite.command),
+    "schema": (ABOUT, schema.command),
+}
+
+EPILOG = (
+    "Start with: halion run Li3YBr6\n\n"
+    "Exit codes: 0 done, 1 a bug in halion, 2 input that cannot be used, 3 refused on physics, "
+    "4 something is not installed, 5 interrupted (the same command again goes on).\n\n"
+    "With --json every verb prints exactly one JSON object on standard output."
+)
+
+
+class Bug(HalionError):
+    """An exception that nobody foresaw."""
+
+    exit_code = EXIT_BUG
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"halion {__version__}")
+        raise typer.Exit
+
+
+def _describe(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """From a refined, disordered crystal to its ionic conductivity, with error bars."""
+
+
+def _build() -> typer.Typer:
+    built = typer.Typer(
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+        epilog=EPILOG,
+        context_settings={"help_option_names": ["--help", "-h"]},
+    )
+    built.callback()(_describe)
+    for name, (panel, command) in VERBS.items():
+        built.command(name, rich_help_panel=panel)(command)
+    return built
+
+
+def app(words: Sequence[str] | None = None) -> int:
+    """Run one command of the command line.
+
+    Args:
+        words: what follows `halion`; None: the words that this process was started with.
+    Returns:
+        the exit code.
+    """
+    words = list(sys.argv[1:] if words is None else words) or ["--help"]
+    with contextlib.ExitStack() as stack:
+        as_json = "--json" in words
+        out = stack.enter_context(only_json_on_stdout()) if as_json else sys.stdout
+        try:
+            return _run(words, out)
+        except HalionError as error:
+            say(f"halion: {error}")
+            return _failed(error, out if as_json else None)
+        except typer.TyperException as error:
+            wrong = _usage_error(error)
+            say(f"halion: {wrong}")
+            return _failed(wrong, out if as_json else None)
+        except (KeyboardInterrupt, typer.Abort):
+            stopped = Interrupted(
+                "interrupted; no file was left half written", fix=f"to go on: halion {shlex.join(words)}"
+            )
+            say(f"\nhalion: {stopped}")
+            return _failed(stopped, out if as_json else None)
+        except BrokenPipeError:  # `halion schema | head`: the reader had enough
+            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  (Python flushes it at exit)
+            return EXIT_DONE
+        except Exception as error:
+            bug = Bug(
+                f"this is a bug in halion ({type(error).__name__}: {error})",
+                fix="report it with the lines above and the output of: halion doctor",
+            )
+            say(f"{traceback.format_exc()}\nhalion: {bug}")
+            return _failed(bug, out if as_json else None)
+
+
+def _run(words: list[str], out: IO[str]) -> int:
+    answer = _build()(words, prog_name="halion", standalone_mode=False)
+    if isinstance(answer, Shown):
+        write(answer, out)
+        return answer.exit_code
+    return answer or EXIT_DONE  # --help and --version give their exit code
+
+
+def _failed(error: HalionError, out: IO[str] | None) -> int:
+    if out is not None:
+        kind, code = type(error).__name__, error.exit_code
+        fields = {"kind": kind, "what": error.what, "where": error.where, "fix": error.fix, "exit_code": code}
+        out.write(json.dumps({"error": fields}, indent=1) + "\n")
+    return error.exit_code
+
+
+def _usage_error(error: typer.TyperException) -> SettingsError:
+    context = getattr(error, "ctx", None)
+    return SettingsError(
+        error.format_message(),
+        fix=f"{context.command_path if context else 'halion'} --help   (shows what there is)",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(app())

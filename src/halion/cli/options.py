@@ -1,0 +1,131 @@
+"""Options that several verbs share, and what their words mean.
+
+Defaults live in `halion.settings` alone: an option that is not given is None here. The numbers in the help texts
+are checked against the settings by tests/cli/test_cli_options.py.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from halion.errors import InputError, RunFolderError, SettingsError
+
+if TYPE_CHECKING:
+    from halion.settings import StudySettings
+
+__all__ = [
+    "AsJson",
+    "Device",
+    "Folder",
+    "given",
+    "new_file",
+    "numbers",
+    "room_settings",
+    "triple",
+]
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else.")]
+Supercell = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A,B,C", help="Repeats of the refined cell, e.g. 1,1,2; not given: the best fit within --max-atoms."
+    ),
+]
+MaxAtoms = Annotated[int | None, typer.Option(metavar="N", help="Largest ordered cell tried. (default: 80)")]
+ClosestCations = Annotated[
+    float | None,
+    typer.Option(
+        metavar="ANGSTROM",
+        help="Cation sites nearer than this are never both filled; 0: no such rule. (default: 2.5)",
+    ),
+]
+Limit = Annotated[
+    int | None, typer.Option(metavar="N", help="Refuse more distinct orderings than this. (default: 200000)")
+]
+Potential = Annotated[
+    str | None, typer.Option(metavar="NAME|PATH", help="Potential, or path of a checkpoint. (default: chgnet)")
+]
+Device = Annotated[str | None, typer.Option(metavar="cpu|cuda", help="Where the potential runs. (default: cpu)")]
+ForceTolerance = Annotated[
+    float | None, typer.Option(metavar="EV/ANGSTROM", help="Relax until forces are below this. (default: 0.01)")
+]
+MaxSteps = Annotated[int | None, typer.Option(metavar="N", help="Most relaxation steps. (default: 1000)")]
+Folder = Annotated[Path, typer.Option(metavar="FOLDER", help="Where files are written.")]
+
+
+def triple(text: str | None, option: str) -> tuple[int, int, int] | None:
+    """Three positive whole numbers, e.g. "1,1,2"; None stays None.
+
+    Raises:
+        SettingsError: something else.
+    """
+    if text is None:
+        return None
+    words = text.replace("x", ",").split(",")
+    if len(words) != 3 or not all(word.strip().isdigit() and int(word) > 0 for word in words):
+        raise SettingsError(
+            f"{option} takes three positive whole numbers, got '{text}'", fix=f"{option} 1,1,2   (along a, b, c)"
+        )
+    a, b, c = (int(word) for word in words)
+    return a, b, c
+
+
+def numbers(text: str | None, option: str, unit: str) -> list[float] | None:
+    """Numbers between commas, e.g. "500,600,700"; None stays None.
+
+    Raises:
+        SettingsError: something else.
+    """
+    if text is None:
+        return None
+    try:
+        return [float(word) for word in text.split(",")]
+    except ValueError as error:
+        raise SettingsError(
+            f"{option} takes numbers in {unit} between commas, got '{text}'", fix=f"{option} 500,600,700"
+        ) from error
+
+
+def given(**values: Any) -> dict[str, Any]:
+    """Those values that are not None: what the command line says, for the settings to fill up the rest."""
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def room_settings(**sections: dict[str, Any]) -> StudySettings:
+    """Settings for a verb that needs only some sections; nothing is scaled down as the preset `quick` does.
+
+    Raises:
+        SettingsError: a value out of range.
+    """
+    from halion.settings import resolve
+
+    return resolve({"crystal": "", "preset": "paper", **sections}, where="command line")
+
+
+def new_file(path: Path) -> Path:
+    """The path, refused if something is there: no verb overwrites what it did not write.
+
+    Raises:
+        InputError: something is there.
+    """
+    if path.exists():
+        raise InputError(
+            "this file is there already, and halion never overwrites one",
+            where=str(path),
+            fix=f"rm {path}   or choose another name",
+        )
+    return path
+
+
+def existing_file(path: Path) -> Path:
+    """The path, refused if no file is there.
+
+    Raises:
+        InputError: no file there.
+    """
+    if not path.is_file():
+        raise InputError("there is no such file", where=str(path), fix="check the name; `ls` shows what is there")
+    return path

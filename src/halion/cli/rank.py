@@ -1,0 +1,154 @@
+"""halion rank: the orderings of a crystal, relaxed and ranked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from halion.cli.enumerate import composition_of, enumerated, orderings_options
+from halion.cli.options import (
+    AsJson,
+    ClosestCations,
+    Device,
+    ForceTolerance,
+    Limit,
+    MaxAtoms,
+    MaxSteps,
+    Potential,
+    Supercell,
+    given,
+    new_file,
+    room_settings,
+)
+from halion.cli.terminal import Shown, Table, Watcher, stop_on_signal
+
+if TYPE_CHECKING:
+    from halion.orderings import OrderingSet
+    from halion.ranking import Ranking
+    from halion.settings import OrderingSettings
+
+__all__ = ["command"]
+
+
+def command(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="CRYSTAL|ORDERINGS.h5", help="A crystal, or what `halion enumerate --output` stored."
+        ),
+    ],
+    supercell: Supercell = None,
+    max_atoms: MaxAtoms = None,
+    closest_cations: ClosestCations = None,
+    limit: Limit = None,
+    relax_best: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Relax so many, lowest in electrostatic energy first. (default: 20)"),
+    ] = None,
+    potential: Potential = None,
+    force_tolerance: ForceTolerance = None,
+    max_steps: MaxSteps = None,
+    temperature: Annotated[
+        float | None, typer.Option(metavar="K", help="Temperature of the Boltzmann weights. (default: 300)")
+    ] = None,
+    device: Device = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="New folder for the ranked cells (CIF, POSCAR) and the table."),
+    ] = None,
+    as_json: AsJson = False,
+) -> Shown:
+    """Relax the orderings lowest in electrostatic energy and rank them."""
+    settings = room_settings(
+        ranking=given(
+            potential=potential,
+            relax_best=relax_best,
+            force_tolerance_ev_per_angstrom=force_tolerance,
+            max_steps=max_steps,
+            temperature_k=temperature,
+        ),
+        machine=given(device=device),
+    )
+    wanted = orderings_options(supercell, max_atoms, closest_cations, limit)
+    if folder:
+        new_file(folder)
+
+    from halion.potentials import load_potential
+    from halion.ranking import rank_orderings
+
+    found = _orderings(source, wanted)
+    loaded = load_potential(settings.ranking.potential, device=settings.machine.device)
+    with Watcher() as watcher, stop_on_signal() as stop:
+        table = rank_orderings(found, loaded, settings.ranking, progress=watcher.stage("relaxation"), stop=stop)
+    files = _write(table, folder) if folder else []
+    record = _record(table, found.crystal_name) | {"files": [str(path) for path in files]}
+    return Shown(record=record, text=_text(table, folder), as_json=as_json)
+
+
+def _orderings(source: str, settings: OrderingSettings) -> OrderingSet:
+    from halion.orderings import load_orderings
+
+    if Path(source).suffix in (".h5", ".hdf5"):
+        return load_orderings(Path(source))
+
+    from halion.crystal import load_crystal
+
+    crystal = load_crystal(source)
+    return enumerated(crystal, composition_of(crystal, settings), settings)
+
+
+def _write(table: Ranking, folder: Path) -> list[Path]:
+    import csv
+    import io
+
+    from halion.files import write_text
+    from halion.ranking import ranking_table, write_structures
+
+    rows = ranking_table(table)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return [*write_structures(table, folder), write_text(folder / "ranking.csv", text.getvalue())]
+
+
+def _record(table: Ranking, crystal_name: str) -> dict[str, Any]:
+    from halion.ranking import ranking_table
+    from halion.records import to_record
+
+    return {
+        "crystal": crystal_name,
+        "potential": table.potential,
+        "temperature_k": table.temperature_k,
+        "n_orderings": table.n_orderings,
+        "n_relaxed": table.n_relaxed,
+        "spearman": to_record(table.spearman),
+        "rows": to_record(ranking_table(table)),
+        "refused": to_record(table.refused),
+    }
+
+
+def _text(table: Ranking, folder: Path | None) -> list[str | Table]:
+    rows = tuple(
+        (
+            str(row.rank),
+            str(row.ordering),
+            str(row.multiplicity),
+            f"{1000 * row.energy_above_best:.2f}",
+            f"{row.boltzmann_weight:.3f}",
+            f"{100 * row.relaxation.volume_change:+.1f}",
+            row.relaxation.space_group_after,
+            "" if row.relaxation.is_converged else f"not converged in {row.relaxation.n_steps} steps",
+        )
+        for row in table.rows
+    )
+    headings = ("rank", "ordering", "multiplicity", "meV/atom", "weight", "volume %", "space group", "")
+    text: list[str | Table] = [
+        f"{table.n_relaxed} of {table.n_orderings} distinct orderings relaxed with {table.potential}; "
+        f"weights at {table.temperature_k:g} K",
+        Table(headings=headings, rows=rows),
+    ]
+    text += [f"refused: ordering {one.ordering}: {one.reason}" for one in table.refused]
+    return [*text, f"written to {folder}"] if folder else text
