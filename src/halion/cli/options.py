@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from halion.errors import InputError, RunFolderError, SettingsError
+from halion.errors import InputError, SettingsError
 
 if TYPE_CHECKING:
     from halion.settings import StudySettings
@@ -113,9 +113,9 @@ def new_file(path: Path) -> Path:
     """
     if path.exists():
         raise InputError(
-            "this file is there already, and halion never overwrites one",
+            "this is there already, and halion never overwrites what it did not write",
             where=str(path),
-            fix=f"rm {path}   or choose another name",
+            fix=f"rm -r {path}   or choose another name",
         )
     return path
 

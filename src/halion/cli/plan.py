@@ -68,8 +68,7 @@ def _text(plan: StudyPlan) -> list[str]:
         f"orderings   {plan.count.total:,} in total, {plan.count.distinct:,} distinct, "
         f"{plan.n_after_exclusions:,} after exclusions, {plan.n_relaxed} to relax",
         f"dynamics    {plan.n_atoms} atoms, {plan.steps_per_temperature:,} steps at each of {temperatures} K",
-        f"speed       {1000 * plan.seconds_per_step:.1f} ms per step, measured here with {plan.workers} worker(s) "
-        "in mind",
+        f"speed       {1000 * plan.seconds_per_step:.1f} ms per step, measured here; {plan.workers} at once",
         f"relaxation  {duration(low)} to {duration(high)}   (assumed: 60 to 400 steps each)",
         f"dynamics    {duration(plan.dynamics_hours)}   (measured speed times steps)",
         f"disk        {1024 * plan.disk_gib:,.0f} MiB of {plan.disk_free_gib:,.1f} GiB free",

@@ -35,9 +35,7 @@ __all__ = ["command"]
 def command(
     source: Annotated[
         str,
-        typer.Argument(
-            metavar="CRYSTAL|ORDERINGS.h5", help="A crystal, or what `halion enumerate --output` stored."
-        ),
+        typer.Argument(metavar="CRYSTAL|ORDERINGS.h5", help="A crystal, or a file of `halion enumerate --output`."),
     ],
     supercell: Supercell = None,
     max_atoms: MaxAtoms = None,

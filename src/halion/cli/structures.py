@@ -29,7 +29,7 @@ def read_ordered(path: Path) -> Atoms:
         raise InputError(
             f"no structure can be read from this file ({type(error).__name__}: {error})",
             where=str(path),
-            fix="give a CIF, POSCAR, extended XYZ or another format of ASE; `ase info FILE` says what it makes of it",
+            fix="give a CIF, POSCAR, extended XYZ or another format that ASE reads",
         ) from error
     if any(abs(amount - 1) > 1e-3 for amount in _occupancies(atoms)):
         raise InputError(

@@ -1,4 +1,4 @@
-"""What `halion plan` and `halion run` are asked to study: a study file, a crystal, or a run folder to go on with."""
+"""What `halion plan` and `halion run` are asked to study: a study file, a crystal, or a run folder."""
 
 from __future__ import annotations
 

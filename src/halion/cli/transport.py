@@ -88,14 +88,14 @@ def _record(runs: list[RunTransport], line: Arrhenius | None, conductivity: Cond
 
 
 def _text(runs: list[RunTransport], line: Arrhenius | None, conductivity: Conductivity | None) -> list[str | Table]:
-    from halion.units import diffusivity_to_cm2_per_s
+    from halion.units import diffusivity_to_cm2_per_s as in_cm2
 
     rows = tuple(
         (
             Path(run.source).name,
             f"{run.temperature_k:.0f}",
             f"{run.length_ps:g}",
-            f"{diffusivity_to_cm2_per_s(run.diffusivity):.2e} +- {diffusivity_to_cm2_per_s(run.diffusivity_std):.1e}",
+            f"{in_cm2(run.diffusivity):.2e} +- {in_cm2(run.diffusivity_std):.1e}",
             f"{run.n_eff:.0f}",
             f"{run.log_slope:.2f}",
             run.verdict,
