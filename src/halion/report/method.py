@@ -63,11 +63,11 @@ def _dynamics(results: StudyResults, settings: StudySettings) -> str:
     return (
         f"Molecular dynamics of {atoms} atoms with {wanted.potential} and a time step of {wanted.timestep_fs:g} fs "
         f"at {temperatures} K: velocities drawn at {wanted.initial_temperature_k:g} K (seed {wanted.seed}), "
-        f"heating over {wanted.heating_ps:g} ps, {wanted.nvt_ps:g} ps in the NVT ensemble (Nosé-Hoover chains, time "
-        f"constant {wanted.thermostat_ps:g} ps), {wanted.npt_ps:g} ps in the NPT ensemble at "
+        f"heating over {wanted.heating_ps:g} ps, {wanted.nvt_ps:g} ps in the NVT ensemble (Nosé-Hoover chains, "
+        f"time constant {wanted.thermostat_ps:g} ps), {wanted.npt_ps:g} ps in the NPT ensemble at "
         f"{wanted.pressure_gpa:g} GPa (Martyna-Tobias-Klein, flexible cell, {wanted.barostat_ps:g} ps), and "
-        f"{wanted.production_ps:g} ps of NVT production in the mean cell of the last {wanted.cell_average_ps:g} ps "
-        "of the NPT stage."
+        f"{wanted.production_ps:g} ps of NVT production in the mean cell of the last "
+        f"{wanted.cell_average_ps:g} ps of the NPT stage."
     )
 
 

@@ -11,7 +11,7 @@
       modeBarButtons: [["zoom2d", "pan2d", "resetScale2d"]],
       displayModeBar: window.matchMedia("(hover: hover)").matches ? "hover" : false,
     };
-    document.querySelectorAll(".drawing").forEach(function (place) {
+    return Array.from(document.querySelectorAll(".drawing"), function (place) {
       const figure = data.figures[place.dataset.figure];
       const narrow = place.clientWidth < 480;
       const names = new Set(figure.data.filter((trace) => trace.showlegend !== false).map((trace) => trace.name));
@@ -26,7 +26,7 @@
         layout.margin = Object.assign({}, layout.margin, { l: 54, r: 8 });
       }
       place.style.minHeight = height + "px";
-      Plotly.newPlot(place, figure.data, layout, settings);
+      return Plotly.newPlot(place, figure.data, layout, settings);
     });
   }
 
@@ -202,9 +202,11 @@
     }
   }
 
-  drawFigures();
+  const drawings = drawFigures();
   pictureLinks();
   sortTables();
   copyButtons();
   showStructure();
+  // Told to whoever waits for the page, such as its tests.
+  Promise.all(drawings).then(() => (document.documentElement.dataset.drawn = "yes"));
 })();
