@@ -94,7 +94,8 @@ def _halion() -> Check:
     from halion.study.provenance import source_commit
 
     commit = source_commit()
-    detail = f"{__version__}  commit {commit}" if commit else __version__
+    mark = commit[:12] + ("+changes" if commit.endswith("+changes") else "")
+    detail = f"{__version__}  commit {mark}" if commit else __version__
     return Check(name="halion", is_ok=True, is_required=True, detail=detail)
 
 

@@ -34,7 +34,7 @@ from halion.cli import (
     transport,
 )
 from halion.cli.terminal import Shown, only_json_on_stdout, say, write
-from halion.errors import EXIT_BUG, EXIT_DONE, HalionError, Interrupted, SettingsError
+from halion.errors import EXIT_BUG, EXIT_DONE, HalionError, Interrupted, MissingDependency, SettingsError
 
 __all__ = ["VERBS", "app"]
 
@@ -107,34 +107,21 @@ def app(words: Sequence[str] | None = None) -> int:
         the exit code.
     """
     words = list(sys.argv[1:] if words is None else words) or ["--help"]
-    with contextlib.ExitStack() as stack:
-        as_json = "--json" in words
-        out = stack.enter_context(only_json_on_stdout()) if as_json else sys.stdout
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # a terminal without Greek letters is no reason to fail
+    as_json = "--json" in words
+    with only_json_on_stdout() if as_json else contextlib.nullcontext(sys.stdout) as out:
         try:
             return _run(words, out)
-        except HalionError as error:
-            say(f"halion: {error}")
-            return _failed(error, out if as_json else None)
-        except typer.TyperException as error:
-            wrong = _usage_error(error)
-            say(f"halion: {wrong}")
-            return _failed(wrong, out if as_json else None)
-        except (KeyboardInterrupt, typer.Abort):
-            stopped = Interrupted(
-                "interrupted; no file was left half written", fix=f"to go on: halion {shlex.join(words)}"
-            )
-            say(f"\nhalion: {stopped}")
-            return _failed(stopped, out if as_json else None)
         except BrokenPipeError:  # `halion schema | head`: the reader had enough
             sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  (Python flushes it at exit)
             return EXIT_DONE
-        except Exception as error:
-            bug = Bug(
-                f"this is a bug in halion ({type(error).__name__}: {error})",
-                fix="report it with the lines above and the output of: halion doctor",
-            )
-            say(f"{traceback.format_exc()}\nhalion: {bug}")
-            return _failed(bug, out if as_json else None)
+        except (Exception, KeyboardInterrupt) as error:
+            told = _told(error, words)
+            say(f"halion: {told}")
+            if as_json:
+                out.write(json.dumps(_error_record(told), indent=1) + "\n")
+            return told.exit_code
 
 
 def _run(words: list[str], out: IO[str]) -> int:
@@ -145,20 +132,33 @@ def _run(words: list[str], out: IO[str]) -> int:
     return answer or EXIT_DONE  # --help and --version give their exit code
 
 
-def _failed(error: HalionError, out: IO[str] | None) -> int:
-    if out is not None:
-        kind, code = type(error).__name__, error.exit_code
-        fields = {"kind": kind, "what": error.what, "where": error.where, "fix": error.fix, "exit_code": code}
-        out.write(json.dumps({"error": fields}, indent=1) + "\n")
-    return error.exit_code
-
-
-def _usage_error(error: typer.TyperException) -> SettingsError:
-    context = getattr(error, "ctx", None)
-    return SettingsError(
-        error.format_message(),
-        fix=f"{context.command_path if context else 'halion'} --help   (shows what there is)",
+def _told(error: BaseException, words: list[str]) -> HalionError:
+    """Any exception as an error with its remedy; what nobody foresaw is a bug, shown with its traceback."""
+    if isinstance(error, HalionError):
+        return error
+    if isinstance(error, typer.TyperException):
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "halion"
+        return SettingsError(error.format_message(), fix=f"{command} --help   (shows what there is)")
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        return Interrupted(
+            "interrupted; no file was left half written", fix=f"to go on: halion {shlex.join(words)}"
+        )
+    if isinstance(error, ModuleNotFoundError) and not (error.name or "halion").startswith("halion"):
+        return MissingDependency(
+            f"the package {error.name} is not installed", fix="halion doctor   (says what is missing)"
+        )
+    say("".join(traceback.format_exception(error)))
+    return Bug(
+        f"this is a bug in halion ({type(error).__name__}: {error})",
+        fix="report it with the lines above and the output of: halion doctor",
     )
+
+
+def _error_record(error: HalionError) -> dict[str, dict[str, str | int]]:
+    kind = type(error).__name__
+    fields = {"what": error.what, "where": error.where, "fix": error.fix, "exit_code": error.exit_code}
+    return {"error": {"kind": kind, **fields}}
 
 
 if __name__ == "__main__":

@@ -121,8 +121,9 @@ def _record(trajectory: Trajectory, path: Path, potential: str) -> dict[str, Any
 
 
 def _text(record: dict[str, Any]) -> list[str]:
+    length = f"{record['length_ps']:g} ps in {record['n_frames']} frames"
     return [
-        f"{record['n_atoms']} atoms with {record['potential']}: {record['length_ps']:g} ps in {record['n_frames']} frames",
+        f"{record['n_atoms']} atoms with {record['potential']}: {length}",
         f"mean temperature {record['mean_temperature_k']:.1f} K (target {record['target_temperature_k']:g} K), "
         f"pressure {record['mean_pressure_gpa']:.3f} GPa, "
         f"{record['mean_volume_per_atom_angstrom3']:.3f} Angstrom^3 per atom",

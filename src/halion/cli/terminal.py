@@ -7,7 +7,9 @@ when something is drawn.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
+import math
 import os
 import signal
 import sys
@@ -20,7 +22,6 @@ from typing import IO, TYPE_CHECKING, Any
 from halion.errors import EXIT_DONE
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.progress import TaskID
 
     from halion.progress import Progress, Stop
@@ -66,7 +67,7 @@ def write(shown: Shown, stream: IO[str]) -> None:
     else:
         for part in shown.text:
             if isinstance(part, Table):
-                _console(stream).print(_drawn(part))
+                _draw_table(part, stream)
             else:
                 stream.write(part + "\n")
     stream.flush()
@@ -78,18 +79,25 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
-def _console(stream: IO[str]) -> Console:
+def _draw_table(table: Table, stream: IO[str]) -> None:
     from rich.console import Console
 
-    return Console(file=stream, width=None if stream.isatty() else _WIDTH_OF_NO_TERMINAL, highlight=False)
+    if stream.isatty():
+        Console(file=stream, highlight=False).print(_drawn(table, with_line=True))
+        return
+    plain = Console(file=io.StringIO(), width=_WIDTH_OF_NO_TERMINAL, highlight=False)
+    with plain.capture() as drawn:
+        plain.print(_drawn(table, with_line=False))
+    stream.writelines(line.rstrip() + "\n" for line in drawn.get().strip("\n").splitlines())
 
 
-def _drawn(table: Table) -> object:
+def _drawn(table: Table, *, with_line: bool) -> object:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    drawn = RichTable(title=table.title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    drawn = RichTable(title=table.title or None, title_justify="left", pad_edge=False)
+    drawn.box = SIMPLE_HEAD if with_line else None
     for heading in table.headings:
         drawn.add_column(Text(heading), overflow="fold")
     for row in table.rows:
@@ -146,7 +154,7 @@ class Watcher:
         self._began: dict[str, tuple[float, float]] = {}
         self._tasks: dict[str, TaskID] = {}
         self._bars: Any = None
-        self._said = -LINE_EVERY_S
+        self._said = -math.inf
 
     def __enter__(self) -> Watcher:
         if self._stream.isatty() and os.environ.get("TERM") != "dumb":
