@@ -15,6 +15,7 @@ from scipy.spatial.transform import Rotation
 from halion.errors import Interrupted, PhysicsRefusal
 from halion.potentials import Evaluation, PotentialFromAse
 from halion.ranking import Relaxation, relax
+from halion.ranking.relax import _max_displacement
 from halion.records import from_record, to_record
 from halion.settings import RankingSettings
 
@@ -76,6 +77,17 @@ def test_displacement_leaves_out_strain_and_drift(emt):
     # Mean displacement removed: 31/32 of the vector is left to the atom, in the relaxed cell's lengths.
     assert relaxed.max_displacement == pytest.approx(np.linalg.norm(vector) * 31 / 32, rel=5e-3)
     assert relaxed.volume_change == pytest.approx(1.02**-3 - 1, abs=2e-3)
+
+
+def test_a_common_shift_is_no_displacement():
+    """The origin drifts by what is left of the net force in single precision; that is no motion."""
+    start = alloy()
+    end = start.copy()
+    end.set_cell(end.cell.array * 1.1, scale_atoms=True)
+    end.positions += (0.7, -0.4, 2.0)
+    assert _max_displacement(start, end) == pytest.approx(0, abs=1e-12)
+    end.positions[2] += (0.4, 0, 0)
+    assert _max_displacement(start, end) == pytest.approx(0.4 * 3 / 4, abs=1e-12)
 
 
 def test_a_minimum_stays(emt):

@@ -37,7 +37,7 @@ def is_same_structure(one: Atoms, other: Atoms) -> bool:
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        # The least root-mean-square distance does not see one Li on another site; the largest one does.
+        # In a large cell the root-mean-square distance does not see one Li on another site; the largest one does.
         distances = matcher.get_rms_dist(_structure(one), _structure(other))
     return distances is not None and distances[1] * spacing < _LARGEST_SITE_DISTANCE
 
