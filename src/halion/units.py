@@ -15,7 +15,7 @@ BAR_PER_GPA = 1.0e4
 CM2_PER_S_PER_ANGSTROM2_PER_PS = 1.0e-4  # 1e-16 cm^2 / 1e-12 s
 FS_PER_PS = 1000.0
 # One ASE time unit, Angstrom * sqrt(amu / eV), in ps.
-PS_PER_ASE_TIME = 0.010180505710774743
+PS_PER_ASE_TIME = 0.010180505710759416
 
 
 def pressure_from_gpa(pressure_gpa: float) -> float:
