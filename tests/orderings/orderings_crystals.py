@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import gemmi
 import numpy as np
 
 from halion.crystal.types import DisorderedCrystal, Orbit
+from halion.orderings.types import Composition, OrbitComposition
 
 Site = tuple[str, tuple[float, float, float], dict[str, float]]  # label, xyz, occupancy
 
@@ -61,7 +64,12 @@ def from_operations(
         source="test",
         cell=np.asarray(matrix, dtype=float),
         orbits=tuple(
-            Orbit(labels=(label,), wyckoff=f"{len(xyz)}?", fractional=np.asarray(xyz, dtype=float), occupancy=occupancy)
+            Orbit(
+                labels=(label,),
+                wyckoff=f"{len(xyz)}?",
+                fractional=np.asarray(xyz, dtype=float),
+                occupancy=occupancy,
+            )
             for label, xyz, occupancy in orbits
         ),
         charges=charges or dict.fromkeys(sorted(elements), 0.0),
@@ -131,4 +139,83 @@ def li3ycl3br3() -> DisorderedCrystal:
         ],
         {**Y, **LI, **CL, **BR},
         name="Li3YCl3Br3",
+    )
+
+
+def li3ybr6_noisy() -> DisorderedCrystal:
+    """Li3YBr6 as OBELiX carries it (elz, CC-BY 4.0): free coordinates with 0.1 Angstrom of deliberate noise."""
+    return crystal(
+        "C 1 2/m 1",
+        (6.9188, 11.9742, 6.8635, 90, 109.78, 90),
+        [
+            ("Li0", (0.12869017, 0.19978670, 0.85572991), {"Li": 0.09492}),
+            ("Li1", (0, 0.32510267, 0), {"Li": 0.53358}),
+            ("Li2", (0, 0.21498022, 0.5), {"Li": 0.75378, "Y": 0.11935}),
+            ("Y4", (0, 0, 0), {"Y": 0.76129, "Li": 0.0456}),
+            ("Br6", (0.23667775, 0.34472927, 0.76033135), {"Br": 1.0}),
+            ("Br7", (0.24683290, 0.5, 0.23871749), {"Br": 1.0}),
+        ],
+        {**Y, **LI, **BR},
+        name="Li3YBr6",
+    )
+
+
+def primitive(conventional: DisorderedCrystal) -> DisorderedCrystal:
+    """The same face-centred crystal in its primitive cell (0 1/2 1/2), (1/2 0 1/2), (1/2 1/2 0)."""
+    vectors = np.array([[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
+    inverse = np.linalg.inv(vectors)
+    rotations = np.rint(inverse.T @ conventional.rotations @ vectors.T).astype(int)
+    translations = np.round((conventional.translations @ inverse) % 1.0, 9) % 1.0
+    _, kept = np.unique(np.column_stack([rotations.reshape(-1, 9), translations]), axis=0, return_index=True)
+    orbits = []
+    for orbit in conventional.orbits:
+        images = np.round((orbit.fractional @ inverse) % 1.0, 6) % 1.0
+        orbits.append((orbit.labels[0], np.unique(images, axis=0), dict(orbit.occupancy)))
+    return from_operations(
+        vectors @ conventional.cell, rotations[kept], translations[kept], orbits, dict(conventional.charges)
+    )
+
+
+def composed(
+    crystal: DisorderedCrystal, supercell: tuple[int, int, int], counts: dict[str, dict[str, int]]
+) -> Composition:
+    """A composition by hand: atoms on the orbits named by label; the others as refined, rounded."""
+    n_cells = int(np.prod(supercell))
+    orbits = []
+    for index, orbit in enumerate(crystal.orbits):
+        n_sites = orbit.n_sites * n_cells
+        rounded = {element: round(x * n_sites) for element, x in orbit.occupancy.items()}
+        orbits.append(
+            OrbitComposition(
+                orbit=index,
+                wyckoff=orbit.wyckoff,
+                n_sites=n_sites,
+                counts={e: n for e, n in counts.get(orbit.labels[0], rounded).items() if n},
+                refined=dict(orbit.occupancy),
+                deviation=0.0,
+            )
+        )
+    return Composition(supercell=supercell, orbits=tuple(orbits), formula="", charge=0.0, deviation=0.0, ties=0)
+
+
+def from_case(path: Path) -> DisorderedCrystal:
+    """A case of the enumeration reference: its own symmetry operations, rows of one position merged."""
+    block = gemmi.cif.read(str(path)).sole_block()
+    operations = [gemmi.Op(text.strip("'\" ")) for text in block.find_values("_symmetry_equiv_pos_as_xyz")]
+    rotations = np.array([operation.rot for operation in operations]) // gemmi.Op.DEN
+    translations = np.array([operation.tran for operation in operations]) / gemmi.Op.DEN
+    names = ["label", "type_symbol", "fract_x", "fract_y", "fract_z", "occupancy"]
+    merged: dict[tuple[float, ...], tuple[str, dict[str, float]]] = {}
+    for label, element, *numbers in block.find("_atom_site_", names):
+        *xyz, occupancy = (float(gemmi.cif.as_number(number)) for number in numbers)
+        known = merged.setdefault(tuple(xyz), (label, {}))[1]
+        known[element] = known.get(element, 0.0) + occupancy
+    lengths = [float(block.find_value(f"_cell_length_{axis}")) for axis in "abc"]
+    angles = [float(block.find_value(f"_cell_angle_{angle}")) for angle in ("alpha", "beta", "gamma")]
+    return from_operations(
+        np.array(gemmi.UnitCell(*lengths, *angles).orth.mat.tolist()).T,
+        rotations,
+        translations,
+        [(label, expand(rotations, translations, xyz), occupancy) for xyz, (label, occupancy) in merged.items()],
+        name=path.stem,
     )

@@ -128,7 +128,7 @@ def _neutral_totals(
     composition = crystal.composition
     refined = np.array([composition[element] * n_cells for element in elements])
     charges = np.array([crystal.charges[element] for element in elements])
-    given, radius = -1.0, 1.0
+    given, radius = -1.0, 0.25
     while True:
         ranges = [
             range(max(low, math.ceil(x - radius)), min(high, math.floor(x + radius)) + 1) if low < high else (low,)
