@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 from halion import errors
 from halion.errors import HalionError, nearest
 
-CLASSES = [
-    one for _, one in inspect.getmembers(errors, inspect.isclass) if issubclass(one, HalionError)
-]
+CLASSES = [one for _, one in inspect.getmembers(errors, inspect.isclass) if issubclass(one, HalionError)]
 EXIT_CODES = {
     "CrystalError": 2,
     "DiskFull": 5,

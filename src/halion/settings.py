@@ -159,9 +159,14 @@ def resolve(values: dict[str, Any], *, where: str = "") -> StudySettings:
             fix="halion init study.yaml   (writes a commented study file to start from)",
         )
     _refuse_unknown_keys(StudySettings, values, where)
+    # A heading whose keys are all commented out is read as null; it says nothing.
+    values = {key: value for key, value in values.items() if value is not None}
     preset = PRESETS.get(str(values.get("preset", "quick")), {})
-    sections = {key: value for key, value in values.items() if isinstance(value, dict)}
-    merged = {**values, **{key: {**filled, **sections.get(key, {})} for key, filled in preset.items()}}
+    merged = dict(values)
+    for section, filled in preset.items():
+        given = values.get(section, {})
+        if isinstance(given, dict):  # anything else is left for pydantic to refuse
+            merged[section] = {**filled, **given}
     try:
         return StudySettings(**merged)
     except ValidationError as error:
