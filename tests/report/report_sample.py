@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 from ase import Atoms
@@ -277,6 +278,7 @@ def provenance() -> dict:
     }
 
 
+@cache
 def complete() -> StudyResults:
     runs = tuple(run(kelvin) for kelvin in TEMPERATURES)
     fit = arrhenius(runs)

@@ -6,9 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import report_sample as sample
-
-from halion.report import write_report
 
 pytestmark = pytest.mark.browser
 
@@ -50,12 +47,6 @@ def driver(tmp_path_factory) -> Iterator:
     opened = browser(tmp_path_factory.mktemp("profile"), webgl=True)
     yield opened
     opened.quit()
-
-
-@pytest.fixture(scope="module")
-def pages(tmp_path_factory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("reports")
-    return {state: write_report(getattr(sample, state)(), folder / state) for state in STATES}
 
 
 @pytest.fixture
@@ -101,9 +92,8 @@ def test_page_draws_without_a_complaint_and_without_the_network(driver, pages, s
     assert driver.find_element("id", "viewer-message").text == ""
 
 
-@pytest.mark.parametrize("state", ["hostile", "complete"])
-def test_nothing_sticks_out_of_the_screen(driver, pages, state):
-    visit(driver, pages[state])
+def test_nothing_sticks_out_of_the_screen(driver, pages):
+    visit(driver, pages["hostile"])  # it has the longest words
     try:
         for width in (390, 820, 1280):
             screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}

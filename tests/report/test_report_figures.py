@@ -11,7 +11,7 @@ import plotly.graph_objects
 import pytest
 import report_sample as sample
 
-from halion.report import figures_of, write_report
+from halion.report import figures_of
 from halion.report.draw_matplotlib import figure_svg
 from halion.report.draw_plotly import plotly_specification
 from halion.report.figure import Axis, Figure, Series, figure_csv, temperature_colours
@@ -206,10 +206,9 @@ def test_scene_holds_the_cell_its_images_and_closed_polyhedra():
     ElementTree.fromstring(scene_svg(scene))
 
 
-def test_figures_lie_beside_the_page(tmp_path):
-    results = sample.complete()
-    write_report(results, tmp_path)
-    for figure in figures_of(results):
-        assert (tmp_path / "figures" / f"{figure.name}.svg").read_text() == figure_svg(figure)
-        assert (tmp_path / "tables" / f"figure-{figure.name}.csv").read_text() == figure_csv(figure)
-    assert (tmp_path / "figures" / "structure.svg").exists()
+def test_figures_lie_beside_the_page(figures, pages):
+    folder = pages["complete"].parent
+    for name, figure in figures.items():
+        assert (folder / "figures" / f"{name}.svg").read_text(encoding="utf-8") == figure_svg(figure)
+        assert (folder / "tables" / f"figure-{name}.csv").read_text(encoding="utf-8") == figure_csv(figure)
+    assert (folder / "figures" / "structure.svg").exists()

@@ -72,12 +72,6 @@ def read(path: Path) -> Reader:
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("reports")
-    return {state: write_report(getattr(sample, state)(), folder / state) for state in STATES}
-
-
-@pytest.fixture(scope="module")
 def words(pages) -> dict[str, str]:
     return {state: " ".join(" ".join(read(path).text).split()) for state, path in pages.items()}
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halion.report.text import between, fixed, plus_minus, scientific, short, superscript
+from halion.report.text import between, fixed, plain, plus_minus, scientific, short, superscript
 
 FINITE = st.floats(min_value=1e-9, max_value=1e9)
 
@@ -41,6 +41,8 @@ def test_units_follow_the_number():
     assert plus_minus(0.31, 0.02, "eV") == "0.310 ± 0.020 eV"
     assert short(3.14159, 3, "Å") == "3.14 Å"
     assert between(0.4, 12.3, "mS/cm") == "0.40 to 12 mS/cm"
+    assert plain(450.0, "K") == "450 K"
+    assert plain(math.nan, "K") == "missing"
     assert fixed(-0.0001, 2) == "0.00", "no minus zero"
     assert superscript(-12) == "⁻¹²"
     assert scientific(3.06e-6) == "3.1 × 10⁻⁶"

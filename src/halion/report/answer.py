@@ -89,7 +89,8 @@ def _light(results: StudyResults) -> tuple[Light, str]:
     passed = f"{sum(check.light == 'good' for check in checks)} of {len(checks)} checks pass"
     sigma = results.conductivity
     if sigma is None or not math.isfinite(sigma.conductivity_ms_per_cm):
-        return "bad", "no value" + (f"; {passed}" if checks else "")
+        kind = "an upper bound, not a value" if sigma and math.isfinite(sigma.upper_bound_ms_per_cm) else "no value"
+        return "bad", kind + (f"; {passed}" if checks else "")
     against = []
     if sigma.is_extrapolated and results.arrhenius is not None:
         hot = results.arrhenius.temperatures_k

@@ -129,15 +129,23 @@ def _dress(axes: Axes, axis: Axis, which: str) -> None:
     side.set_label_text(axis.label)
     if axis.is_log:
         getattr(axes, f"set_{which}scale")("log")
-        side.set_major_locator(LogLocator(numticks=12))
-        side.set_major_formatter(FuncFormatter(_power_of_ten))
+        low, high = getattr(axes, f"get_{which}lim")()
+        few = high < 30 * low  # a scale this short would else have one label or none
+        side.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,), numticks=12))
+        side.set_major_formatter(FuncFormatter(_log_label))
         side.set_minor_formatter(NullFormatter())
     if axis.limits is not None:
         getattr(axes, f"set_{which}lim")(*axis.limits)
 
 
-def _power_of_ten(value: float, _position: int) -> str:
-    return f"10{superscript(round(math.log10(value)))}" if value > 0 else ""
+def _log_label(value: float, _position: int) -> str:
+    if value <= 0:
+        return ""
+    exponent = math.floor(math.log10(value) + 1e-9)
+    mantissa = round(value / 10.0**exponent)
+    if 0 <= exponent <= 3:
+        return f"{mantissa * 10**exponent}"
+    return f"10{superscript(exponent)}" if mantissa == 1 else f"{mantissa}×10{superscript(exponent)}"
 
 
 def _legend(label: str) -> str:

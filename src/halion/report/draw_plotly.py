@@ -140,7 +140,7 @@ def _axis(axis: Axis) -> dict[str, Any]:
         "automargin": True,
     }
     if axis.is_log:
-        drawn |= {"dtick": 1, "exponentformat": "power", "minor": {"ticks": "outside", "ticklen": 3}}
+        drawn |= {"exponentformat": "power", "minor": {"ticks": "outside", "ticklen": 3}}
     if axis.limits is not None:
         drawn["range"] = [math.log10(end) for end in axis.limits] if axis.is_log else list(axis.limits)
     return drawn

@@ -64,31 +64,8 @@ def _ranking(results: StudyResults) -> Figure | None:
 def _volume(results: StudyResults, rows: tuple[StudyRow, ...]) -> Figure | None:
     relaxed = results.ranking.best.relaxation.atoms
     crystal = results.crystal
-    models = [row for row in rows if row.kind == "model" and row.volume]
-    experiments = [row for row in rows if row.kind == "experiment" and row.volume]
     series = [
-        *(
-            Series(
-                label=f"{row.label} (published)",
-                **_points(row),
-                style="dotted" if row.pressure_gpa >= 0.01 else "dashed",
-                colour=_MODEL_COLOURS[k % len(_MODEL_COLOURS)],
-                width=1.6,
-            )
-            for k, row in enumerate(models)
-            if len(row.volume) > 1
-        ),
-        *(
-            Series(
-                label=f"{row.label} (published)" if row.kind == "model" else row.label,
-                **_points(row),
-                style="points",
-                marker="diamond" if row.kind == "model" else _EXPERIMENT_MARKERS[k % len(_EXPERIMENT_MARKERS)],
-                colour=GREY if row.kind == "model" else INK,
-                width=1.6,
-            )
-            for k, row in enumerate([*experiments, *(row for row in models if len(row.volume) == 1)])
-        ),
+        *_published_volumes(rows),
         Series(
             label="This work: relaxed, 0 K",
             x=np.array([0.0]),
@@ -117,6 +94,36 @@ def _volume(results: StudyResults, rows: tuple[StudyRow, ...]) -> Figure | None:
         y=Axis(title="Volume per atom", unit="Å³"),
         series=tuple(series),
     )
+
+
+def _published_volumes(rows: tuple[StudyRow, ...]) -> list[Series]:
+    """Models with several temperatures as lines, dotted under pressure; all others as points."""
+    lines = [row for row in rows if row.kind == "model" and len(row.volume) > 1]
+    points = [row for row in rows if row.kind == "experiment" and row.volume]
+    points += [row for row in rows if row.kind == "model" and len(row.volume) == 1]
+    drawn = [
+        Series(
+            label=f"{row.label} (published)",
+            **_points(row),
+            style="dotted" if row.pressure_gpa >= 0.01 else "dashed",
+            colour=_MODEL_COLOURS[k % len(_MODEL_COLOURS)],
+            width=1.6,
+        )
+        for k, row in enumerate(lines)
+    ]
+    for k, row in enumerate(points):
+        is_model = row.kind == "model"
+        drawn.append(
+            Series(
+                label=f"{row.label} (published)" if is_model else row.label,
+                **_points(row),
+                style="points",
+                marker="diamond" if is_model else _EXPERIMENT_MARKERS[k % len(_EXPERIMENT_MARKERS)],
+                colour=GREY if is_model else INK,
+                width=1.6,
+            )
+        )
+    return drawn
 
 
 def _points(row: StudyRow) -> dict[str, np.ndarray]:

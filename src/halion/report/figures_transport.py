@@ -8,6 +8,7 @@ import numpy as np
 
 from halion.arrays import FloatArray
 from halion.report.figure import BLUE, GREY, INK, Axis, Figure, Series, Span, Style, temperature_colours
+from halion.report.text import plain
 from halion.transport.types import RunTransport
 
 __all__ = ["framework_figure", "msd_figures"]
@@ -26,7 +27,9 @@ def msd_figures(runs: Sequence[RunTransport]) -> tuple[Figure, ...]:
     colours = temperature_colours(len(runs))
     species = runs[0].species
     curves = [
-        Series(label=f"{run.target_temperature_k:g} K", x=run.lag_time_ps[kept], y=run.msd[kept], colour=colour)
+        Series(
+            label=f"{plain(run.target_temperature_k, 'K')}", x=run.lag_time_ps[kept], y=run.msd[kept], colour=colour
+        )
         for run, colour in zip(runs, colours)
         for kept in [_thinned(run.lag_time_ps)]
     ]
@@ -62,7 +65,7 @@ def framework_figure(runs: Sequence[RunTransport]) -> Figure | None:
     elements = list(dict.fromkeys(element for run in runs for element in run.framework_msd))
     series = [
         Series(
-            label=f"{element}, {run.target_temperature_k:g} K",
+            label=f"{element}, {plain(run.target_temperature_k, 'K')}",
             x=run.lag_time_ps[kept],
             y=run.framework_msd[element][kept],
             style=_FRAMEWORK_STYLES[elements.index(element) % len(_FRAMEWORK_STYLES)],

@@ -7,7 +7,7 @@ import html
 from halion.report.answer import Answer, answer_of
 from halion.report.checks import Check, Light, checks_of
 from halion.report.page import Material, Section, paragraphs, table_block
-from halion.report.text import plus_minus, short
+from halion.report.text import plain, plus_minus, short
 from halion.report.types import StudyResults
 from halion.units import diffusivity_to_cm2_per_s
 
@@ -129,7 +129,7 @@ def _lights(results: StudyResults) -> str:
             value = f"< {short(1e6 * diffusivity_to_cm2_per_s(run.upper_bound), 2)}"
         cells = "".join(_cell(check) for check in checks_of(run))
         rows.append(
-            f'<tr><th scope="row">{run.target_temperature_k:g} K</th>'
+            f'<tr><th scope="row">{plain(run.target_temperature_k, "K")}</th>'
             f'<td data-label="D (10⁻⁶ cm²/s)">{html.escape(value)}</td>{cells}</tr>'
         )
     return (
@@ -159,8 +159,8 @@ def _reasons(results: StudyResults) -> str:
         )
         state = "all checks pass" if not against else f"{len(checks) - len(against)} of {len(checks)} checks pass"
         blocks.append(
-            f'<details class="reasons"><summary>{run.target_temperature_k:g} K: {html.escape(run.verdict)}, {state}'
-            f"</summary><ul>{items}</ul></details>"
+            f'<details class="reasons"><summary>{plain(run.target_temperature_k, "K")}: '
+            f"{html.escape(run.verdict)}, {state}</summary><ul>{items}</ul></details>"
         )
     return "\n".join(blocks)
 

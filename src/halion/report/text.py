@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["between", "fixed", "plus_minus", "scientific", "short", "superscript"]
+__all__ = ["between", "fixed", "plain", "plus_minus", "scientific", "short", "superscript"]
 
 MISSING = "missing"
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -13,6 +13,11 @@ _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 def superscript(exponent: int) -> str:
     """An exponent in Unicode superscripts, e.g. ⁻⁵."""
     return str(exponent).translate(_SUPERSCRIPTS)
+
+
+def plain(value: float, unit: str = "") -> str:
+    """A number that somebody chose, as chosen: 450, 0.5."""
+    return f"{value:g}{_unit(unit)}" if math.isfinite(value) else MISSING
 
 
 def fixed(value: float, decimals: int, unit: str = "") -> str:
