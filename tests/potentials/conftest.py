@@ -45,7 +45,7 @@ def structures() -> dict[str, Atoms]:
         primitive_cell=True,
     )
     return {
-        "hot Li3YBr6": _hot(halide, 0.12, 0),
+        "hot bromide": _hot(halide, 0.12, 0),
         "mixed halide": mixed,
         "sheared": sheared,
         "two atoms that see their own images": _hot(rocksalt, 0.1, 3),
