@@ -87,7 +87,7 @@ def same(one: object, other: object) -> bool:
     if isinstance(one, np.ndarray):
         return one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
     if isinstance(one, float):
-        return isinstance(other, float) and (bits(one) == bits(other) or math.isnan(one) and math.isnan(other))
+        return isinstance(other, float) and (bits(one) == bits(other) or (math.isnan(one) and math.isnan(other)))
     if dataclasses.is_dataclass(one):
         fields = dataclasses.fields(one)
         return type(one) is type(other) and all(

@@ -40,7 +40,7 @@ def test_no_conversion_is_missing_its_inverse():
 
 
 def test_defined_constants_are_exact():
-    assert units.ELEMENTARY_CHARGE_C == si.e
+    assert si.e == units.ELEMENTARY_CHARGE_C
     assert math.isclose(units.BOLTZMANN_EV_PER_K, si.k / si.e, rel_tol=1e-15)
     assert math.isclose(units.GPA_PER_EV_ANGSTROM3, si.e / si.angstrom**3 / 1e9, rel_tol=1e-15)
 
