@@ -58,6 +58,8 @@ class Trajectory:
         pressure_gpa: (n_frames,) pressure including the ideal-gas part; NaN where unknown.
         target_temperature_k: temperature that the run was meant to have; NaN where unknown.
         source: the file that it was read from.
+        conserved_energy: (n_frames,) conserved energy of the extended system, eV, NaN while the target moves;
+            None where unknown. Its drift judges the time step.
     """
 
     symbols: tuple[str, ...]
@@ -70,6 +72,7 @@ class Trajectory:
     pressure_gpa: FloatArray
     target_temperature_k: float
     source: str
+    conserved_energy: FloatArray | None = None
 
     @property
     def n_frames(self) -> int:

@@ -1,0 +1,109 @@
+"""Small real systems for the dynamics tests: crystals of springs, EMT copper, and a potential that counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.emt import EMT
+from ase.neighborlist import neighbor_list
+
+from halion.arrays import FloatArray
+from halion.dynamics.types import MdStage
+from halion.potentials import Evaluation, Potential, PotentialFromAse
+
+# Spring constant (eV/Angstrom^2) and length (Angstrom) of the bonds between nearest neighbours.
+STIFFNESS, BOND = 2.0, 2.8
+
+
+class SpringCrystal:
+    """Atoms tied to the neighbours that they have in a reference crystal: E = sum over bonds k/2 (|d| - d0)^2.
+
+    The bonds are kept, so no atom leaves its site; lengths, not vectors, are harmonic, so the modes exchange
+    energy and a thermostat samples them all.
+    """
+
+    name, weights_sha256, elements = "springs", "k=2", frozenset({"Cu", "Al"})
+
+    def __init__(self, reference: Atoms) -> None:
+        i, j, image = neighbor_list("ijS", reference, 1.2 * BOND)
+        once = (i < j) | ((i == j) & (image @ [9, 3, 1] > 0))
+        self.first, self.second, self.image = i[once], j[once], image[once]
+
+    def evaluate(self, atoms: Atoms) -> Evaluation:
+        cell = atoms.cell.array
+        bond = atoms.positions[self.second] - atoms.positions[self.first] + self.image @ cell
+        length = np.linalg.norm(bond, axis=1)
+        stretch = length - BOND
+        pull = (STIFFNESS * stretch / length)[:, None] * bond
+        forces = np.zeros_like(atoms.positions)
+        np.add.at(forces, self.first, pull)
+        np.add.at(forces, self.second, -pull)
+        return Evaluation(
+            energy=float(0.5 * STIFFNESS * np.sum(stretch**2)),
+            forces=forces,
+            stress=bond.T @ pull / atoms.cell.volume,
+        )
+
+    def evaluate_batch(self, structures: Sequence[Atoms]) -> list[Evaluation]:
+        return [self.evaluate(atoms) for atoms in structures]
+
+
+class Counted:
+    """A potential that counts how often it is asked."""
+
+    def __init__(self, potential: Potential) -> None:
+        self.potential, self.asked = potential, 0
+        self.name, self.weights_sha256, self.elements = (
+            potential.name,
+            potential.weights_sha256,
+            potential.elements,
+        )
+
+    def evaluate(self, atoms: Atoms) -> Evaluation:
+        self.asked += 1
+        return self.potential.evaluate(atoms)
+
+    def evaluate_batch(self, structures: Sequence[Atoms]) -> list[Evaluation]:
+        return [self.evaluate(atoms) for atoms in structures]
+
+
+def crystal(repeat: tuple[int, int, int] = (2, 2, 2), symbol: str = "Cu") -> Atoms:
+    """fcc with nearest neighbours at the length of the springs, primitive cells."""
+    return bulk(symbol, "fcc", a=BOND * np.sqrt(2)).repeat(repeat)
+
+
+def copper(repeat: int = 2) -> Atoms:
+    """fcc copper at EMT's lattice constant, 4 repeat^3 atoms."""
+    return bulk("Cu", "fcc", a=3.6, cubic=True).repeat(repeat)
+
+
+def emt() -> Potential:
+    return PotentialFromAse(EMT(), name="emt", elements=["Cu", "Al", "Ni"])
+
+
+def stage(ensemble: str = "nvt", n_steps: int = 40, **changes: object) -> MdStage:
+    """A short stage with fast thermostat and barostat, so that little is needed to see them work."""
+    values = {
+        "ensemble": ensemble,
+        "n_steps": n_steps,
+        "timestep_fs": 2.0,
+        "temperature_k": 300.0,
+        "thermostat_ps": 0.05,
+        "barostat_ps": 0.2,
+        "store_every_steps": 5,
+        "checkpoint_every_steps": 10,
+        "seed": 1,
+    }
+    return MdStage(**{**values, **changes})
+
+
+def heating(**changes: object) -> MdStage:
+    return stage("nvt", **{"start_temperature_k": 100.0, **changes})
+
+
+def same_bits(one: FloatArray, other: FloatArray) -> bool:
+    """Equal bit for bit, NaN included."""
+    return one.shape == other.shape and one.tobytes() == other.tobytes()
