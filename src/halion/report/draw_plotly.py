@@ -7,6 +7,7 @@ import math
 from importlib import resources
 from typing import Any
 
+from halion.arrays import FloatArray
 from halion.report.figure import GREY, INK, Axis, Band, Figure, Series
 
 __all__ = ["plotly_javascript", "plotly_specification"]
@@ -93,8 +94,8 @@ def _layout(figure: Figure) -> dict[str, Any]:
         "hovermode": "closest",
         "hoverlabel": {"font": {"family": FONT, "size": 12}},
         "legend": {"orientation": "h", "yanchor": "top", "y": -0.2, "x": 0, "font": {"size": 12}},
-        "xaxis": _axis(figure.x),
-        "yaxis": _axis(figure.y),
+        "xaxis": _axis(figure.x, [one.x for one in figure.series]),
+        "yaxis": _axis(figure.y, [one.y for one in figure.series]),
         "shapes": [
             {
                 "type": "rect",
@@ -127,7 +128,7 @@ def _layout(figure: Figure) -> dict[str, Any]:
     }
 
 
-def _axis(axis: Axis) -> dict[str, Any]:
+def _axis(axis: Axis, values: list[FloatArray]) -> dict[str, Any]:
     drawn: dict[str, Any] = {
         "title": {"text": html.escape(axis.label), "standoff": 8, "font": {"size": 13}},
         "type": "log" if axis.is_log else "linear",
@@ -140,7 +141,10 @@ def _axis(axis: Axis) -> dict[str, Any]:
         "automargin": True,
     }
     if axis.is_log:
-        drawn |= {"exponentformat": "power", "minor": {"ticks": "outside", "ticklen": 3}}
+        lowest, highest = (edge(edge(part) for part in values if len(part)) for edge in (min, max))
+        # Under one and a half decades, 2 and 5 are labelled too: else there may be one label or none.
+        steps = "D2" if highest < 30 * lowest else 1
+        drawn |= {"dtick": steps, "exponentformat": "power", "minor": {"ticks": "outside", "ticklen": 3}}
     if axis.limits is not None:
         drawn["range"] = [math.log10(end) for end in axis.limits] if axis.is_log else list(axis.limits)
     return drawn
