@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from orderings_crystals import crystal, li3ybr6, li3ycl3br3, li3ycl6
+from orderings_crystals import composed, crystal, li3ybr6, li3ycl3br3, li3ycl6
 
 from halion.errors import OrderingError
-from halion.orderings import choose_composition, choose_supercell
+from halion.orderings import choose_composition, choose_supercell, exclusion_distances
+from halion.orderings.search import has_ordering
 
 
 def per_label(parent, composition):
@@ -81,6 +82,48 @@ def test_a_supercell_within_a_limit_of_orderings():
     assert choose_supercell(li3ycl3br3(), 80, limit=200_000) == (1, 1, 1)
     with pytest.raises(OrderingError, match="more than 10 distinct"):
         choose_supercell(li3ycl3br3(), 80, limit=10)
+
+
+def test_a_composition_that_has_an_ordering():
+    """In 20 atoms of Li3YCl3Br3 the nearest composition puts Li within 2.5 Angstrom in every ordering."""
+    parent = li3ycl3br3()
+    exclusions = exclusion_distances(parent, 2.5)
+    nearest = choose_composition(parent, (1, 1, 1))
+    possible = choose_composition(parent, (1, 1, 1), closest_cations=2.5)
+    assert not has_ordering(parent, nearest, exclusions)
+    assert has_ordering(parent, possible, exclusions)
+    assert possible.formula == nearest.formula == "Li6 Y2 Br6 Cl6"
+    assert misfit(possible) > misfit(nearest)
+    # none of the compositions in between has an ordering: all those of this formula, tried
+    n_nearer = 0
+    for li_m2, li_1 in itertools.product(range(4), range(5)):
+        counts = {"M2": {"Li": li_m2, "Y": 1}, "Li1": {"Li": li_1}, "Li3": {"Li": 6 - li_m2 - li_1}}
+        anions = {"X1": {"Cl": 4, "Br": 4}, "X2": {"Cl": 2, "Br": 2}}
+        other = composed(parent, (1, 1, 1), {"Y1": {"Y": 1}, **counts, **anions})
+        if misfit(other) < misfit(possible) - 1e-6:
+            n_nearer += 1
+            assert not has_ordering(parent, other, exclusions)
+    assert n_nearer >= 1
+
+
+def misfit(composition):
+    return sum(
+        orbit.n_sites * (orbit.counts.get(element, 0) / orbit.n_sites - x) ** 2
+        for orbit in composition.orbits
+        for element, x in orbit.refined.items()
+    )
+
+
+def test_exclusions_leave_a_possible_composition_alone():
+    parent = li3ybr6()
+    assert choose_composition(parent, (1, 1, 2), closest_cations=2.5) == choose_composition(parent, (1, 1, 2))
+
+
+def test_a_supercell_is_chosen_by_what_would_be_enumerated():
+    """Li3YBr6 in 80 atoms: 117 600 orderings of the 40-atom cell before exclusions, 210 after."""
+    assert choose_supercell(li3ybr6(), 80, limit=1000, closest_cations=2.5) == (1, 1, 2)
+    assert choose_supercell(li3ybr6(), 80, limit=1000) == (1, 1, 1)
+    assert choose_supercell(li3ycl3br3(), 40, limit=2000, closest_cations=2.5) == (1, 1, 1)
 
 
 def test_one_cell_larger_than_allowed():

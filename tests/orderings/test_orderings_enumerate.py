@@ -29,9 +29,9 @@ from halion.crystal.types import Orbit
 from halion.errors import Interrupted, OrderingError
 from halion.orderings import choose_composition, enumerate_orderings
 from halion.orderings.allowed import count_allowed
-from halion.orderings.enumerate import _search
 from halion.orderings.exclusions import exclusion_distances
 from halion.orderings.problem import Problem, _blocks, state_problem
+from halion.orderings.search import search
 from halion.orderings.sites import SupercellSites, site_permutations, supercell_sites
 
 PLENTY = 10**6
@@ -206,7 +206,7 @@ def searched(problem):
         multiplicities.append(np.frombuffer(multiplicity, dtype=np.int64))
         return True
 
-    _search(problem, take, lambda _: True)
+    search(problem, take, lambda _: True)
     if not rows:
         return []
     return list(zip(np.concatenate(rows).tolist(), np.concatenate(multiplicities).tolist()))

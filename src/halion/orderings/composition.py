@@ -13,37 +13,42 @@ be neutral nor keep the formula.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
-from scipy.optimize import linprog
 
 from halion.crystal.types import DisorderedCrystal, Orbit
 from halion.errors import OrderingError
-from halion.orderings.types import Composition, OrbitComposition
+from halion.orderings.exclusions import exclusion_distances
+from halion.orderings.placement import FULL, TIE, Split, cheapest_split, splits_by_cost
+from halion.orderings.search import has_ordering
+from halion.orderings.types import Composition, OrbitComposition, PairExclusion
 
 __all__ = ["choose_composition"]
 
-_FULL = 1e-3  # vacancy below which a refinement means "full"; as Orbit.is_ordered
 _NEUTRAL = 1e-6  # e; formal charges are whole or simple fractions
-_TIE = 1e-6
 # Mean charges that moving every disordered occupancy by this much would repair are rounding and refinement errors
 # (standard uncertainties of occupancies are 0.01 to 0.05); a larger charge is another compound or a wrong charge.
 _LARGEST_REPAIR = 0.1
 _MOST_TRIALS = 500_000  # formulas looked at before a crystal is refused as never neutral
+# Splits looked through when cations are too close in the nearest: their number, and their squared misfit.
+_MOST_SPLITS, _FARTHEST = 64, 4.0
 _TRY_CELLS = 8  # cells looked through for a supercell to suggest
 
-Split = tuple[tuple[int, ...], ...]  # atoms per orbit and element, in the orders of the orbits and their elements
 
-
-def choose_composition(crystal: DisorderedCrystal, supercell: tuple[int, int, int]) -> Composition:
+def choose_composition(
+    crystal: DisorderedCrystal, supercell: tuple[int, int, int], *, closest_cations: float = 0.0
+) -> Composition:
     """The neutral whole-atom composition of a supercell nearest to the refinement (measure: module docstring).
 
     Args:
         crystal: the disordered crystal.
         supercell: repeats of its cell along a, b, c.
+        closest_cations: pass over compositions all of whose orderings have cations too close (Angstrom, see
+            `exclusion_distances`); 0: do not look. When the nearest few dozen are all impossible the nearest is
+            given, and `enumerate_orderings` says why it cannot be ordered.
     Returns:
         Atoms per orbit, deviation from the refinement, and how many other compositions are equally near.
     Raises:
@@ -53,11 +58,18 @@ def choose_composition(crystal: DisorderedCrystal, supercell: tuple[int, int, in
     tests/orderings/test_orderings_composition.py against trying all compositions, and the published cells.
     """
     _refuse_charged(crystal)
-    n_cells = math.prod(supercell)
-    found = _nearest(crystal, n_cells)
+    found = _nearest(crystal, math.prod(supercell))
     if found is None:
         raise _not_neutral(crystal, supercell)
-    split, ties = found
+    nearest = _compose(crystal, supercell, *found)
+    exclusions = exclusion_distances(crystal, closest_cations)
+    if not exclusions or has_ordering(crystal, nearest, exclusions):
+        return nearest
+    return _nearest_possible(crystal, nearest, exclusions) or nearest
+
+
+def _compose(crystal: DisorderedCrystal, supercell: tuple[int, int, int], split: Split, ties: int) -> Composition:
+    n_cells = math.prod(supercell)
     orbits = tuple(
         _orbit_composition(index, orbit, n_cells, counts)
         for index, (orbit, counts) in enumerate(zip(crystal.orbits, split))
@@ -75,6 +87,26 @@ def choose_composition(crystal: DisorderedCrystal, supercell: tuple[int, int, in
         deviation=max(orbit.deviation for orbit in orbits),
         ties=ties,
     )
+
+
+def _nearest_possible(
+    crystal: DisorderedCrystal, nearest: Composition, exclusions: tuple[PairExclusion, ...]
+) -> Composition | None:
+    """The nearest composition of the same formula that has an ordering, among the next few dozen."""
+    elements = list(dict.fromkeys(element for orbit in crystal.orbits for element in orbit.occupancy))
+    totals = tuple(sum(orbit.counts.get(element, 0) for orbit in nearest.orbits) for element in elements)
+    n_cells = math.prod(nearest.supercell)
+    splits = splits_by_cost(crystal, elements, totals, n_cells, bound=_FARTHEST, most=_MOST_SPLITS)
+    first: tuple[float, Composition] | None = None
+    ties = 0
+    for cost, split in splits:
+        if first is not None and cost > first[0] + TIE:
+            break
+        candidate = _compose(crystal, nearest.supercell, split, 0)
+        if has_ordering(crystal, candidate, exclusions):
+            ties += first is not None
+            first = first or (cost, candidate)
+    return None if first is None else replace(first[1], ties=ties)
 
 
 def _orbit_composition(index: int, orbit: Orbit, n_cells: int, counts: tuple[int, ...]) -> OrbitComposition:
@@ -102,16 +134,16 @@ def _nearest(crystal: DisorderedCrystal, n_cells: int) -> tuple[Split, int] | No
     best: tuple[float, Split] | None = None
     best_miss, ways = math.inf, 0
     for miss, totals in _neutral_totals(crystal, elements, n_cells):
-        if miss > best_miss + _TIE:
+        if miss > best_miss + TIE:
             break
-        placed = _place(crystal, elements, totals, n_cells)
+        placed = cheapest_split(crystal, elements, totals, n_cells)
         if placed is None:
             continue
         cost, n, split = placed
         best_miss = min(best_miss, miss)
-        if best is None or cost < best[0] - _TIE:
+        if best is None or cost < best[0] - TIE:
             best, ways = (cost, split), n
-        elif cost < best[0] + _TIE:
+        elif cost < best[0] + TIE:
             ways += n
     return None if best is None else (best[1], ways - 1)
 
@@ -160,97 +192,13 @@ def _amount_limits(crystal: DisorderedCrystal, elements: list[str], n_cells: int
     return list(fewest.values()), list(most.values())
 
 
-def _place(
-    crystal: DisorderedCrystal, elements: list[str], totals: tuple[int, ...], n_cells: int
-) -> tuple[float, int, Split] | None:
-    """Cheapest way to put fixed numbers of atoms on the orbits: (cost, ways as cheap, split); None if impossible.
-
-    A solution of cost c uses only parts of cost <= c each, so the least over parts of cost <= bound is the least
-    of all as soon as it does not exceed the bound.
-    """
-    if not _fits(crystal, elements, totals, n_cells):
-        return None
-    bound = 1.0
-    while True:
-        parts = [_parts(orbit, orbit.n_sites * n_cells, bound) for orbit in crystal.orbits]
-        placed = _least_sum(crystal, elements, totals, parts)
-        if placed is not None and placed[0] <= bound:
-            return placed
-        bound *= 4
-
-
-def _parts(orbit: Orbit, n_sites: int, bound: float) -> list[tuple[float, tuple[int, ...]]]:
-    """(cost, atoms per element) of one orbit, cost at most `bound`, cheapest first."""
-    if orbit.is_ordered:
-        return [(0.0, (n_sites,))]
-    reach = math.sqrt(bound * n_sites)
-    ranges = [
-        range(max(0, math.ceil(x * n_sites - reach)), min(n_sites, math.floor(x * n_sites + reach)) + 1)
-        for x in orbit.occupancy.values()
-    ]
-    parts = []
-    for counts in itertools.product(*ranges):
-        left = n_sites - sum(counts)
-        if left < 0 or (left > 0 and orbit.vacancy < _FULL):
-            continue
-        cost = sum((n - x * n_sites) ** 2 for n, x in zip(counts, orbit.occupancy.values())) / n_sites
-        if cost <= bound:
-            parts.append((cost, counts))
-    return sorted(parts, key=lambda part: (part[0], tuple(-n for n in part[1])))
-
-
-def _least_sum(
-    crystal: DisorderedCrystal,
-    elements: list[str],
-    totals: tuple[int, ...],
-    parts: list[list[tuple[float, tuple[int, ...]]]],
-) -> tuple[float, int, Split] | None:
-    """Dynamic programming over orbits; the state is what is left of each element."""
-    states: dict[tuple[int, ...], tuple[float, int, Split]] = {totals: (0.0, 1, ())}
-    for orbit, options in zip(crystal.orbits, parts):
-        columns = [elements.index(element) for element in orbit.occupancy]
-        following: dict[tuple[int, ...], tuple[float, int, Split]] = {}
-        for left, (cost, ways, split) in states.items():
-            for extra, counts in options:
-                after = list(left)
-                for column, count in zip(columns, counts):
-                    after[column] -= count
-                if min(after) < 0:
-                    continue
-                key, sum_ = tuple(after), cost + extra
-                known = following.get(key)
-                if known is None or sum_ < known[0] - _TIE:
-                    following[key] = (sum_, ways, (*split, counts))
-                elif sum_ < known[0] + _TIE:
-                    following[key] = (known[0], known[1] + ways, known[2])
-        states = following
-    return states.get((0,) * len(totals))
-
-
-def _fits(crystal: DisorderedCrystal, elements: list[str], totals: tuple[int, ...], n_cells: int) -> bool:
-    """Whether the atoms find places: a transport problem, whose corners are whole numbers."""
-    places = [(o, e) for o, orbit in enumerate(crystal.orbits) for e in orbit.occupancy]
-    per_element = np.array([[float(e == element) for _, e in places] for element in elements])
-    per_orbit = np.array([[float(o == orbit) for o, _ in places] for orbit in range(len(crystal.orbits))])
-    sites = np.array([orbit.n_sites * n_cells for orbit in crystal.orbits], dtype=float)
-    full = np.array([orbit.vacancy < _FULL for orbit in crystal.orbits])
-    solution = linprog(
-        np.zeros(len(places)),
-        A_ub=per_orbit[~full] if (~full).any() else None,
-        b_ub=sites[~full] if (~full).any() else None,
-        A_eq=np.concatenate([per_element, per_orbit[full]]),
-        b_eq=np.concatenate([np.array(totals, dtype=float), sites[full]]),
-    )
-    return bool(solution.status == 0)
-
-
 def _refuse_charged(crystal: DisorderedCrystal) -> None:
     """Refuse a refinement whose mean charge no rounding can repair."""
     reach = 0.0
     for orbit in crystal.orbits:
         if not orbit.is_ordered:
             charges = [crystal.charges[element] for element in orbit.occupancy]
-            charges += [0.0] if orbit.vacancy >= _FULL else []
+            charges += [0.0] if orbit.vacancy >= FULL else []
             reach += orbit.n_sites * (max(charges) - min(charges))
     if abs(crystal.charge) > _LARGEST_REPAIR * reach + 1e-3:
         charges = ", ".join(f"{element} {charge:+g}" for element, charge in crystal.charges.items())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -12,18 +10,15 @@ from numpy.typing import NDArray
 from halion.arrays import IntArray
 from halion.crystal.types import DisorderedCrystal
 from halion.errors import Interrupted, OrderingError
-from halion.orderings import _enumerator
 from halion.orderings.allowed import count_allowed
 from halion.orderings.count import count_orderings
 from halion.orderings.exclusions import exclusion_distances
 from halion.orderings.problem import Problem, describe, state_problem
+from halion.orderings.search import has_ordering, search
 from halion.orderings.types import Composition, OrderingCount, OrderingSet, PairExclusion
 from halion.progress import Progress, Stop, never, silent
 
 __all__ = ["enumerate_orderings"]
-
-_BATCH = 16_384  # orderings handed over at once: some MiB
-_TRIAL_SECONDS = 5.0  # most time spent on finding out which exclusion makes a composition impossible
 
 
 def enumerate_orderings(
@@ -65,7 +60,7 @@ def enumerate_orderings(
         raise _too_many(crystal, composition, count, limit)
     problem = state_problem(crystal, composition, exclusions)
     kept = _Kept(limit=limit, most=count.distinct, progress=progress, stop=stop)
-    _search(problem, kept.take, kept.tick)
+    search(problem, kept.take, kept.tick)
     if kept.stopped:
         raise Interrupted(
             f"stopped after {kept.n_orderings} distinct orderings; a part of them is of no use and was not kept",
@@ -122,26 +117,6 @@ class _Kept:
         return rows.reshape(len(multiplicity), n_sites).copy(), multiplicity
 
 
-def _search(problem: Problem, take: Callable[[bytes, bytes], bool], tick: Callable[[int], bool]) -> None:
-    n_species = len(problem.species)
-    lists: list[list[int]] = [[] for _ in range(len(problem.row_site) * n_species)]
-    for (site, species), others in problem.conflicts.items():
-        lists[site * n_species + species] = sorted(other * n_species + s for other, s in others)
-    _enumerator.enumerate(
-        permutations=np.ascontiguousarray(problem.permutations, dtype=np.int32),
-        blocks=problem.blocks,
-        conflict_begin=np.cumsum([0, *map(len, lists)], dtype=np.int32),
-        conflicts=np.array([node for each in lists for node in each], dtype=np.int32),
-        forbidden=np.array(sorted(site * n_species + s for site, s in problem.forbidden), dtype=np.int32),
-        row=problem.row,
-        row_site=problem.row_site,
-        n_species=n_species,
-        take=take,
-        tick=tick,
-        batch=_BATCH,
-    )
-
-
 def _certify(problem: Problem, count: OrderingCount, multiplicity: IntArray) -> None:
     """Stop at a wrong result: it would be a bug of this room, and nobody downstream could see it."""
     found, stands_for = len(multiplicity), sum(multiplicity.tolist())
@@ -176,13 +151,10 @@ def _impossible(
     """Names the pairs, and the largest distance that leaves an ordering."""
     lines = "; ".join(describe(crystal, each) for each in exclusions)
     fix = "a larger orderings.supercell, or a smaller orderings.closest_cations_angstrom"
-    deadline = time.monotonic() + _TRIAL_SECONDS
     for distance in sorted({each.distance for each in exclusions}, reverse=True):
         below = np.floor(distance * 100) / 100
         relaxed = tuple(replace(each, below=min(each.below, below)) for each in exclusions if each.distance < below)
-        if time.monotonic() > deadline:
-            break
-        if _has_ordering(crystal, composition, relaxed, deadline):
+        if has_ordering(crystal, composition, relaxed):
             fix = f"orderings: {{closest_cations_angstrom: {below:g}}}   (leaves orderings), or a larger supercell"
             break
     return OrderingError(
@@ -190,17 +162,3 @@ def _impossible(
         where=f"{crystal.name}, supercell {'x'.join(map(str, composition.supercell))}",
         fix=fix,
     )
-
-
-def _has_ordering(
-    crystal: DisorderedCrystal, composition: Composition, exclusions: tuple[PairExclusion, ...], deadline: float
-) -> bool:
-    found = []
-    problem = state_problem(crystal, composition, exclusions)
-
-    def take(rows: bytes, multiplicities: bytes) -> bool:
-        found.append(multiplicities)
-        return False
-
-    _search(problem, take, lambda _: time.monotonic() < deadline)
-    return bool(found)

@@ -12,7 +12,9 @@ from halion.crystal.types import DisorderedCrystal
 from halion.errors import OrderingError
 from halion.orderings.composition import choose_composition
 from halion.orderings.count import count_orderings
-from halion.orderings.types import Composition
+from halion.orderings.exclusions import exclusion_distances
+from halion.orderings.search import distinct_up_to
+from halion.orderings.types import Composition, PairExclusion
 
 __all__ = ["choose_supercell"]
 
@@ -21,7 +23,7 @@ _SAME_DEVIATION = 1e-3
 
 
 def choose_supercell(
-    crystal: DisorderedCrystal, max_atoms: int, *, limit: int | None = None
+    crystal: DisorderedCrystal, max_atoms: int, *, limit: int | None = None, closest_cations: float = 0.0
 ) -> tuple[int, int, int]:
     """The diagonal supercell of at most `max_atoms` atoms whose best neutral composition deviates least.
 
@@ -31,39 +33,51 @@ def choose_supercell(
     Args:
         crystal: the disordered crystal.
         max_atoms: most atoms in the supercell.
-        limit: leave out supercells with more distinct orderings than this (before exclusions); None: keep all.
+        limit: leave out supercells with more distinct orderings than this; None: keep all.
+        closest_cations: as for `choose_composition` and `enumerate_orderings`, Angstrom: what they would find in
+            each supercell is what is compared; 0: do not look.
     Raises:
-        OrderingError: one cell holds more atoms already; no supercell up to the limit is neutral.
+        OrderingError: one cell holds more atoms already; no supercell up to the limit is neutral, or has few enough
+            orderings.
 
     Checked by tests/orderings/test_orderings_composition.py.
     """
+    exclusions = exclusion_distances(crystal, closest_cations)
     candidates: list[tuple[Composition, tuple[int, int, int]]] = []
     reasons: list[OrderingError] = []
     for n_cells in range(1, max(1, int(max_atoms / (0.5 * crystal.n_atoms))) + 1):
         try:
-            composition = choose_composition(crystal, (1, 1, n_cells))
+            nearest = choose_composition(crystal, (1, 1, n_cells))
         except OrderingError as error:
             reasons.append(error)
             continue
-        if composition.n_atoms > max_atoms:
+        if nearest.n_atoms > max_atoms:
             continue
         for supercell in _factors(n_cells):
-            if limit is None or _n_distinct(crystal, supercell) <= limit:
+            composition = choose_composition(crystal, supercell, closest_cations=closest_cations)
+            if limit is None or _is_within(crystal, composition, exclusions, limit):
                 candidates.append((composition, supercell))
     if not candidates:
         raise _no_supercell(crystal, max_atoms, limit, reasons)
     least = min(composition.deviation for composition, _ in candidates)
     return min(
-        (
-            (composition.n_atoms, *_anisotropy(crystal.cell, supercell), supercell)
-            for composition, supercell in candidates
-            if composition.deviation <= least + _SAME_DEVIATION
-        )
+        (composition.n_atoms, *_anisotropy(crystal.cell, supercell), supercell)
+        for composition, supercell in candidates
+        if composition.deviation <= least + _SAME_DEVIATION
     )[-1]
 
 
-def _n_distinct(crystal: DisorderedCrystal, supercell: tuple[int, int, int]) -> int:
-    return count_orderings(crystal, choose_composition(crystal, supercell)).distinct
+def _is_within(
+    crystal: DisorderedCrystal, composition: Composition, exclusions: tuple[PairExclusion, ...], limit: int
+) -> bool:
+    """Whether a composition has between one and `limit` distinct orderings under the exclusions."""
+    if not exclusions:
+        return count_orderings(crystal, composition).distinct <= limit
+    try:
+        found = distinct_up_to(crystal, composition, exclusions, limit + 1)
+    except OrderingError:
+        return False
+    return found is not None and 0 < found <= limit
 
 
 def _factors(n_cells: int) -> list[tuple[int, int, int]]:
@@ -93,9 +107,9 @@ def _no_supercell(
         )
     if not reasons:
         return OrderingError(
-            f"every supercell of at most {max_atoms} atoms has more than {limit} distinct orderings",
+            f"every supercell of at most {max_atoms} atoms has more than {limit} distinct orderings, or none",
             where=crystal.name,
-            fix="raise orderings.limit, or lower orderings.max_atoms",
+            fix="raise orderings.limit or orderings.max_atoms, or lower orderings.closest_cations_angstrom",
         )
     first = reasons[0]
     return OrderingError(
