@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from halion.arrays import FloatArray
 from halion.errors import RunFolderError, TornFile
+from halion.files import digest
 
 __all__ = [
     "FIELDS",
@@ -105,7 +106,7 @@ def encode(header: Header, blocks: Iterable[Frames], state: State, start_step: i
     buffer = io.BytesIO()
     n_atoms = len(header.symbols)
     with h5py.File(buffer, "w", libver=("v110", "v110"), rdcc_nbytes=2**24) as file:
-        file.attrs.update(schema=SCHEMA, start_step=start_step)
+        file.attrs.update(schema=SCHEMA, start_step=start_step, header_sha256=_header_sha256(header, start_step))
         for name, value in dataclasses.asdict(header).items():
             file.attrs[name] = " ".join(value) if name == "symbols" else value
         tails = {"cell_angstrom": (3, 3), "positions_angstrom": (n_atoms, 3)}
@@ -144,6 +145,7 @@ def read_header(file: h5py.File, path: Path) -> Header:
     Raises:
         RunFolderError: a newer halion wrote it.
         TornFile: there is no schema number, so that it is not halion's, or not whole.
+        ValueError: the attributes are damaged.
     """
     schema = file.attrs.get("schema")
     if schema is None:
@@ -163,7 +165,15 @@ def read_header(file: h5py.File, path: Path) -> Header:
         value = file.attrs[field.name]
         kind = {"int": int, "float": float}.get(str(field.type), str)
         values[field.name] = tuple(str(value).split()) if field.name == "symbols" else kind(value)
-    return Header(**values)
+    header = Header(**values)
+    if _header_sha256(header, int(file.attrs["start_step"])) != file.attrs["header_sha256"]:
+        raise ValueError("its attributes do not match their checksum")
+    return header
+
+
+def _header_sha256(header: Header, start_step: int) -> str:
+    # HDF5 checks data and metadata, but not the heap where attributes that are texts lie. As text: NaN is no JSON.
+    return digest(f"{header} {start_step}")
 
 
 def read_frames(file: h5py.File) -> Frames:
