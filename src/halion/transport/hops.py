@@ -33,9 +33,9 @@ def hop_length(trajectory: Trajectory, species: str) -> float:
     length = float(np.mean(nearest)) if len(mobile) > 1 else float("nan")
     if not _SHORTEST <= length <= _LONGEST:
         raise TrajectoryError(
-            f"the hop length cannot be taken from the structure: {len(mobile)} {species} ion(s) have a mean nearest "
-            f"neighbour at {length:.2f} Angstrom; hops are {_SHORTEST:g} to {_LONGEST:g} Angstrom long, and N_eff "
-            "counts in hops",
+            f"the hop length cannot be taken from the structure: {len(mobile)} {species} ion(s) have their "
+            f"nearest neighbour at {length:.2f} Angstrom on average; hops are {_SHORTEST:g} to {_LONGEST:g} "
+            "Angstrom long, and N_eff counts in hops",
             where=trajectory.source,
             fix="set transport.hop_length_angstrom (--hop-length) to the distance of neighbouring sites",
         )

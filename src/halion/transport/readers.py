@@ -44,7 +44,7 @@ def _from_ase(path: Path, timestep_ps: float | None, temperature_k: float | None
         frames = ase.io.read(path, index=":")
     except Exception as error:  # ASE's readers raise whatever their parsers do
         raise TornFile(
-            f"this trajectory cannot be read to its end ({type(error).__name__}: {' '.join(str(error).split())[:150]})",
+            f"this trajectory cannot be read to its end ({' '.join(str(error).split())[:150]})",
             where=str(path),
             fix="cut the damaged last frame off, or name a file in extxyz, ASE .traj or halion's HDF5",
         ) from error
@@ -98,7 +98,7 @@ def unwrap(positions: FloatArray, cells: FloatArray, where: str) -> FloatArray:
         cells: (n_frames, 3, 3) Angstrom.
         where: the file, for messages.
     Raises:
-        TrajectoryError: a wrapped trajectory with a step between 0.4 and 0.6 of a cell edge: either image may be it.
+        TrajectoryError: a wrapped trajectory with a step between 0.4 and 0.6 of a cell edge.
     """
     fractional = np.einsum("tni,tij->tnj", positions, np.linalg.inv(cells))
     is_wrapped = fractional.min() > -1e-3 and fractional.max() < 1 + 1e-3

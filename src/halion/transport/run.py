@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from halion.arrays import FloatArray
 from halion.dynamics.types import Trajectory
-from halion.errors import TrajectoryError
 from halion.settings import TransportSettings
 from halion.transport.arrhenius import fit_arrhenius
+from halion.transport.checks import refuse_unusable
 from halion.transport.conductivity import conductivity_at
 from halion.transport.fit import fit_line, rsd_brownian, rsd_he
 from halion.transport.hops import hop_length, hopped_fraction
@@ -20,9 +22,19 @@ from halion.transport.verdict import FitWindow, fit_window, judge, log_slope, me
 
 __all__ = ["analyse_run", "analyse_trajectories"]
 
-_FEWEST_FRAMES = 20
 _MOST_STORED_LAGS = 1000
 _QUANTILE_95 = 1.6449  # one-sided
+
+
+@dataclass(frozen=True, slots=True)
+class _Curves:
+    """Displacements of one run: ions (n_frames, n_ions, 3), lags (n_lags,), tensor (n_lags, 3, 3), framework."""
+
+    mobile: FloatArray
+    lag_time_ps: FloatArray
+    tensor: FloatArray
+    msd: FloatArray
+    framework: dict[str, FloatArray]
 
 
 def analyse_run(trajectory: Trajectory, settings: TransportSettings) -> RunTransport:
@@ -35,107 +47,65 @@ def analyse_run(trajectory: Trajectory, settings: TransportSettings) -> RunTrans
         TrajectoryError: no mobile ions, too few frames, uneven or repeated times, or numbers that are not finite.
     Checked by tests/transport/test_transport_run.py on walks of known diffusivity.
     """
-    species = settings.mobile_species
-    is_mobile = _checked(trajectory, species)
-    positions = without_drift(trajectory, species)
-    mobile = positions[:, is_mobile]
-    spacing = float(np.diff(trajectory.time_ps).mean())
-    length = settings.hop_length_angstrom or hop_length(trajectory, species)
+    refuse_unusable(trajectory, settings.mobile_species)
+    length = settings.hop_length_angstrom or hop_length(trajectory, settings.mobile_species)
     longest_ps = min(settings.longest_lag_ps, settings.longest_lag_fraction * trajectory.length_ps)
-    # Nothing beyond the longest lag is looked at: those lags average over too few origins to mean anything.
-    n_lags = min(trajectory.n_frames, int(longest_ps / spacing + 1e-9) + 1)
-    tensor = msd_tensor(mobile, n_lags)
-    lag_time_ps = np.arange(n_lags) * spacing
-    msd = np.trace(tensor, axis1=1, axis2=2)
-    framework = {
-        element: np.trace(msd_tensor(positions[:, sites], n_lags), axis1=1, axis2=2)
-        for element, sites in _framework_sites(trajectory, species).items()
-    }
-    window = fit_window(lag_time_ps, msd, longest_ps, length)
+    curves = _curves(trajectory, settings.mobile_species, longest_ps)
+    lags, msd, n_ions = curves.lag_time_ps, curves.msd, curves.mobile.shape[1]
+    window = fit_window(lags, msd, longest_ps, length)
     fitted = slice(window.first, window.last + 1)
-    slope = log_slope(lag_time_ps[fitted], msd[fitted])
-    hopped = hopped_fraction(mobile, length)
-    melted = melted_elements(lag_time_ps, framework, window.last)
-    at_end = {element: float(values[window.last]) for element, values in framework.items()}
-    verdict, reasons = judge(window, slope, hopped, melted, at_end)
-    line = fit_line(lag_time_ps[fitted], msd[fitted])
-    n_eff = float(msd[fitted].max() * is_mobile.sum() / length**2)
-    errors = (
-        rsd_he(max(n_eff, 1e-12)),
-        rsd_brownian(np.arange(n_lags)[fitted], trajectory.n_frames, int(is_mobile.sum())),
-    )
-    diffusivity = line.slope / 6.0
-    stored = _stored_lags(n_lags)
+    slope, hopped = log_slope(lags[fitted], msd[fitted]), hopped_fraction(curves.mobile, length)
+    at_end = {element: float(values[window.last]) for element, values in curves.framework.items()}
+    verdict, reasons = judge(window, slope, hopped, melted_elements(curves.framework, window.last), at_end)
+    line = fit_line(lags[fitted], msd[fitted])
+    n_eff = float(msd[fitted].max() * n_ions / length**2)
+    he = rsd_he(max(n_eff, 1e-12))
+    brownian = rsd_brownian(np.arange(len(lags))[fitted], trajectory.n_frames, n_ions)
+    stored = np.unique(np.linspace(0, len(lags) - 1, min(len(lags), _MOST_STORED_LAGS)).round().astype(int))
     return RunTransport(
         source=trajectory.source,
-        species=species,
-        n_ions=int(is_mobile.sum()),
+        species=settings.mobile_species,
+        n_ions=n_ions,
         temperature_k=_temperature(trajectory),
         target_temperature_k=float(trajectory.target_temperature_k),
         length_ps=trajectory.length_ps,
         n_frames=trajectory.n_frames,
         volume=float(np.abs(np.linalg.det(trajectory.cells)).mean()),
-        lag_time_ps=lag_time_ps[stored],
+        lag_time_ps=lags[stored],
         msd=msd[stored],
-        msd_components=tensor[stored],
-        framework_msd={element: values[stored] for element, values in framework.items()},
-        fit_window_ps=(float(lag_time_ps[window.first]), float(lag_time_ps[window.last])),
-        diffusivity=diffusivity,
-        diffusivity_std=max(errors) * abs(diffusivity),
-        diffusivity_tensor=_tensor_slopes(lag_time_ps[fitted], tensor[fitted]),
+        msd_components=curves.tensor[stored],
+        framework_msd={element: values[stored] for element, values in curves.framework.items()},
+        fit_window_ps=(float(lags[window.first]), float(lags[window.last])),
+        diffusivity=line.slope / 6.0,
+        diffusivity_std=max(he, brownian) * abs(line.slope) / 6.0,
+        diffusivity_tensor=_tensor_slopes(lags[fitted], curves.tensor[fitted]),
         intercept=line.intercept,
-        rsd_he=errors[0],
-        rsd_brownian=errors[1],
+        rsd_he=he,
+        rsd_brownian=brownian,
         n_eff=n_eff,
         hop_length=length,
         hopped_fraction=hopped,
         log_slope=slope,
-        drift=float(np.linalg.norm(framework_drift(trajectory, species)[-1])),
+        drift=float(np.linalg.norm(framework_drift(trajectory, settings.mobile_species)[-1])),
         verdict=verdict,
         reasons=reasons,
-        upper_bound=float("nan")
-        if verdict == "diffusive"
-        else _upper_bound(msd, lag_time_ps, window, length, int(is_mobile.sum())),
+        upper_bound=math.nan if verdict == "diffusive" else _upper_bound(curves, window, length),
     )
 
 
-def _checked(trajectory: Trajectory, species: str) -> np.ndarray:
-    """(n_atoms,) which atoms are mobile, after everything that makes an analysis meaningless was refused."""
-    is_mobile = np.array([symbol == species for symbol in trajectory.symbols])
-    if not is_mobile.any():
-        raise TrajectoryError(
-            f"there is no {species} in this trajectory ({', '.join(sorted(set(trajectory.symbols)))})",
-            where=trajectory.source,
-            fix="name the mobile ion: transport.mobile_species (--mobile)",
-        )
-    if trajectory.n_frames < _FEWEST_FRAMES:
-        raise TrajectoryError(
-            f"{trajectory.n_frames} frames are too few: a slope needs at least {_FEWEST_FRAMES}",
-            where=trajectory.source,
-            fix="run longer, or store frames more often (dynamics.store_every_steps)",
-        )
-    finite = np.isfinite(trajectory.positions).all(axis=(1, 2)) & np.isfinite(trajectory.cells).all(axis=(1, 2))
-    if not finite.all():
-        raise TrajectoryError(
-            f"frame {int(np.argmin(finite))} holds a position or cell that is not a number",
-            where=trajectory.source,
-            fix="cut the trajectory before that frame; the run has exploded there",
-        )
-    gaps = np.diff(trajectory.time_ps)
-    if gaps.min() <= 0 or np.ptp(gaps) > 1e-3 * gaps.mean():
-        k = int(np.argmax(np.abs(gaps - np.median(gaps))))
-        raise TrajectoryError(
-            f"times are not evenly spaced: frames {k} and {k + 1} are {gaps[k]:g} ps apart, most are "
-            f"{np.median(gaps):g} ps (a frame stored twice or left out at a restart?)",
-            where=trajectory.source,
-            fix="drop the repeated frames, or analyse the parts before and after the gap one by one",
-        )
-    return is_mobile
-
-
-def _framework_sites(trajectory: Trajectory, species: str) -> dict[str, np.ndarray]:
+def _curves(trajectory: Trajectory, species: str, longest_ps: float) -> _Curves:
     symbols = np.array(trajectory.symbols)
-    return {str(element): np.flatnonzero(symbols == element) for element in np.unique(symbols[symbols != species])}
+    positions = without_drift(trajectory, species)
+    spacing = float(np.diff(trajectory.time_ps).mean())
+    # Nothing beyond the longest lag is looked at: those lags average over too few origins to mean anything.
+    n_lags = min(trajectory.n_frames, int(longest_ps / spacing + 1e-9) + 1)
+    mobile = positions[:, symbols == species]
+    tensor = msd_tensor(mobile, n_lags)
+    framework = {
+        str(element): np.trace(msd_tensor(positions[:, symbols == element], n_lags), axis1=1, axis2=2)
+        for element in np.unique(symbols[symbols != species])
+    }
+    return _Curves(mobile, np.arange(n_lags) * spacing, tensor, np.trace(tensor, axis1=1, axis2=2), framework)
 
 
 def _temperature(trajectory: Trajectory) -> float:
@@ -148,19 +118,15 @@ def _tensor_slopes(lag_time_ps: FloatArray, tensor: FloatArray) -> FloatArray:
     return np.array([[fit_line(lag_time_ps, tensor[:, a, b]).slope / 2.0 for b in range(3)] for a in range(3)])
 
 
-def _stored_lags(n_lags: int) -> np.ndarray:
-    return np.unique(np.linspace(0, n_lags - 1, min(n_lags, _MOST_STORED_LAGS)).round().astype(int))
-
-
-def _upper_bound(msd: FloatArray, lag_time_ps: FloatArray, window: FitWindow, length: float, n_ions: int) -> float:
+def _upper_bound(curves: _Curves, window: FitWindow, length: float) -> float:
     """95 % upper bound on D of a run without a slope, Angstrom^2/ps.
 
     All of the displacement at the longest lag, vibration included, counted as diffusion, with the error of He's
     rule at the hops that it makes up, and at the very least the gate that was not met: (a^2 / 2) / (6 lag).
     """
-    seen = max(float(msd[window.last]), 0.5 * length**2)
-    spread = 1.0 + _QUANTILE_95 * rsd_he(seen * n_ions / length**2)
-    return seen * spread / (6.0 * float(lag_time_ps[window.last]))
+    seen = max(float(curves.msd[window.last]), 0.5 * length**2)
+    spread = 1.0 + _QUANTILE_95 * rsd_he(seen * curves.mobile.shape[1] / length**2)
+    return seen * spread / (6.0 * float(curves.lag_time_ps[window.last]))
 
 
 def analyse_trajectories(

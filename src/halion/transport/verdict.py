@@ -62,9 +62,7 @@ def log_slope(lag_time_ps: FloatArray, msd: FloatArray) -> float:
     return float(np.sum(weights * (x - x0) * y) / np.sum(weights * (x - x0) ** 2))
 
 
-def melted_elements(
-    lag_time_ps: FloatArray, framework_msd: Mapping[str, FloatArray], last: int
-) -> dict[str, float]:
+def melted_elements(framework_msd: Mapping[str, FloatArray], last: int) -> dict[str, float]:
     """Framework elements that left their sites: MSD at the longest fitted lag above 2.5 Angstrom^2 and growing.
 
     Growing means that it rose by more than 20 % over the second half of the lags; a plateau is vibration.
