@@ -47,8 +47,10 @@ def test_no_remedy_is_empty():
 
 
 def caught_in(path: Path) -> set[str]:
-    """Names of the exceptions that a file catches, to turn them into errors of halion."""
-    kinds = [node.type for node in ast.walk(tree(path)) if isinstance(node, ast.ExceptHandler) and node.type]
+    """Names of the exceptions that a file or its room catches, to turn them into errors of halion."""
+    room = path.parent.glob("*.py") if path.parent.name != "halion" else [path]
+    nodes = [node for one in room for node in ast.walk(tree(one))]
+    kinds = [node.type for node in nodes if isinstance(node, ast.ExceptHandler) and node.type]
     return {name.id for kind in kinds for name in ast.walk(kind) if isinstance(name, ast.Name)}
 
 

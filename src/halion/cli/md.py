@@ -62,14 +62,13 @@ def command(
     stage = _stage(settings.dynamics, ensemble, start_temperature)
     atoms = read_ordered(structure)
 
-    from halion.dynamics import open_trajectory, run_stage
+    from halion.dynamics import run_stage
     from halion.potentials import load_potential
 
     loaded = load_potential(settings.dynamics.potential, device=settings.machine.device)
     with Watcher() as watcher, stop_on_signal() as stop:
-        run_stage(folder, atoms, loaded, stage, progress=watcher.stage("dynamics"), stop=stop)
-    path = folder / "trajectory.h5"
-    record = _record(open_trajectory(path), path, loaded.name)
+        trajectory = run_stage(folder, atoms, loaded, stage, progress=watcher.stage("dynamics"), stop=stop)
+    record = _record(trajectory, folder / "trajectory.h5", loaded.name)
     return Shown(record=record, text=_text(record), as_json=as_json)
 
 

@@ -6,6 +6,9 @@ are checked against the settings by tests/cli/test_cli_options.py.
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +23,8 @@ __all__ = [
     "AsJson",
     "Device",
     "Folder",
+    "csv_text",
+    "existing_file",
     "given",
     "new_file",
     "numbers",
@@ -118,6 +123,15 @@ def new_file(path: Path) -> Path:
             fix=f"rm -r {path}   or choose another name",
         )
     return path
+
+
+def csv_text(rows: Sequence[Mapping[str, object]]) -> str:
+    """Rows of one kind as CSV."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def existing_file(path: Path) -> Path:

@@ -18,6 +18,7 @@ from halion.cli.options import (
     MaxSteps,
     Potential,
     Supercell,
+    csv_text,
     given,
     new_file,
     room_settings,
@@ -98,18 +99,10 @@ def _orderings(source: str, settings: OrderingSettings) -> OrderingSet:
 
 
 def _write(table: Ranking, folder: Path) -> list[Path]:
-    import csv
-    import io
-
     from halion.files import write_text
     from halion.ranking import ranking_table, write_structures
 
-    rows = ranking_table(table)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return [*write_structures(table, folder), write_text(folder / "ranking.csv", text.getvalue())]
+    return [*write_structures(table, folder), write_text(folder / "ranking.csv", csv_text(ranking_table(table)))]
 
 
 def _record(table: Ranking, crystal_name: str) -> dict[str, Any]:

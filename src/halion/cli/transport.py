@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from halion.cli.options import AsJson, existing_file, given, room_settings
+from halion.cli.options import AsJson, csv_text, given, new_file, numbers, room_settings
 from halion.cli.terminal import Shown, Table, Watcher
 from halion.errors import SettingsError
 
@@ -32,6 +34,10 @@ def command(
     frame_interval_ps: Annotated[
         float | None, typer.Option(metavar="PS", help="Time between frames; needed where the file does not say.")
     ] = None,
+    temperatures: Annotated[
+        str | None,
+        typer.Option(metavar="K,K,...", help="Temperatures of the runs in their order, where a file does not say."),
+    ] = None,
     hop_length: Annotated[
         float | None,
         typer.Option(metavar="ANGSTROM", help="Distance of neighbouring sites. (default: from the structure)"),
@@ -41,6 +47,9 @@ def command(
     ] = None,
     report_temperature: Annotated[
         float | None, typer.Option(metavar="K", help="Temperature of the conductivity. (default: 300)")
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="New folder for the tables: each msd, and the summary.")
     ] = None,
     as_json: AsJson = False,
 ) -> Shown:
@@ -54,19 +63,33 @@ def command(
         )
     ).transport
     ion_charge = _charge(settings.mobile_species, charge)
-    for path in trajectories:
-        existing_file(path)
+    known = _temperatures(temperatures, len(trajectories))
+    if folder:
+        new_file(folder)
 
-    from halion.transport import analyse_run, conductivity_at, fit_arrhenius, read_trajectory
+    from halion.transport import analyse_trajectories, read_trajectory
 
-    runs = []
     with Watcher() as watcher:
-        for k, path in enumerate(trajectories):
-            watcher("transport", k, len(trajectories), path.name)
-            runs.append(analyse_run(read_trajectory(path, timestep_ps=frame_interval_ps), settings))
-    line = fit_arrhenius(runs)
-    conductivity = conductivity_at(line, runs, settings.report_temperature_k, charge=ion_charge)
-    return Shown(record=_record(runs, line, conductivity), text=_text(runs, line, conductivity), as_json=as_json)
+        loaded = []
+        for k, (path, temperature_k) in enumerate(zip(trajectories, known, strict=True)):
+            watcher("reading", k, len(trajectories), path.name)
+            loaded.append(read_trajectory(path, timestep_ps=frame_interval_ps, temperature_k=temperature_k))
+        watcher("analysis", 0, 1)
+        runs, line, conductivity = analyse_trajectories(loaded, settings, charge=ion_charge)
+    files = _write(runs, folder) if folder else []
+    record = _record(runs, line, conductivity) | {"files": [str(path) for path in files]}
+    return Shown(record=record, text=_text(runs, line, conductivity), as_json=as_json)
+
+
+def _temperatures(text: str | None, n_runs: int) -> list[float | None]:
+    given_k = numbers(text, "--temperatures", "K")
+    if given_k is None:
+        return [None] * n_runs
+    if len(given_k) != n_runs:
+        raise SettingsError(
+            f"{len(given_k)} temperatures for {n_runs} trajectories", fix="give one for each, in their order"
+        )
+    return list(given_k)
 
 
 def _charge(element: str, charge: float | None) -> float:
@@ -77,37 +100,61 @@ def _charge(element: str, charge: float | None) -> float:
     return float(_IONS[element])
 
 
-def _record(runs: list[RunTransport], line: Arrhenius | None, conductivity: Conductivity | None) -> dict[str, Any]:
+def _write(runs: Sequence[RunTransport], folder: Path) -> list[Path]:
+    from halion.files import write_text
+    from halion.transport import run_rows, summary_rows
+
+    tables = {f"msd-{k}-{Path(run.source).stem}.csv": run_rows(run) for k, run in enumerate(runs, 1)}
+    tables["summary.csv"] = summary_rows(runs)
+    return [write_text(folder / name, csv_text(rows)) for name, rows in tables.items()]
+
+
+def _record(
+    runs: Sequence[RunTransport], line: Arrhenius | None, conductivity: Conductivity | None
+) -> dict[str, Any]:
     from halion.records import to_record
 
-    return {
-        "runs": to_record(runs),
-        "arrhenius": to_record(line),
-        "conductivity": to_record(conductivity),
-    }
+    # The curves are in the tables (--folder); they would drown the answer here.
+    curves = ("lag_time_ps", "msd", "msd_components", "framework_msd")
+    short = [{name: value for name, value in to_record(run).items() if name not in curves} for run in runs]
+    return {"runs": short, "arrhenius": to_record(line), "conductivity": to_record(conductivity)}
 
 
-def _text(runs: list[RunTransport], line: Arrhenius | None, conductivity: Conductivity | None) -> list[str | Table]:
-    from halion.units import diffusivity_to_cm2_per_s as in_cm2
-
-    rows = tuple(
-        (
-            Path(run.source).name,
-            f"{run.temperature_k:.0f}",
-            f"{run.length_ps:g}",
-            f"{in_cm2(run.diffusivity):.2e} +- {in_cm2(run.diffusivity_std):.1e}",
-            f"{run.n_eff:.0f}",
-            f"{run.log_slope:.2f}",
-            run.verdict,
-        )
-        for run in runs
-    )
+def _text(
+    runs: Sequence[RunTransport], line: Arrhenius | None, conductivity: Conductivity | None
+) -> list[str | Table]:
+    rows = tuple(_row(run) for run in runs)
     headings = ("trajectory", "K", "ps", "D (cm^2/s)", "hops", "slope", "verdict")
     text: list[str | Table] = [Table(headings=headings, rows=rows)]
     for run in runs:
         text += [f"{Path(run.source).name}: {reason}" for reason in run.reasons]
     if line is not None:
         text.append(f"activation energy {line.activation_energy:.3f} +- {line.activation_energy_std:.3f} eV")
-    if conductivity is not None:
-        text.append(conductivity.verdict)
-    return text
+    if conductivity is None:
+        return [*text, "no conductivity: the temperature is not known; give it with --temperatures"]
+    return [*text, _conductivity_text(conductivity), conductivity.verdict]
+
+
+def _row(run: RunTransport) -> tuple[str, ...]:
+    from halion.units import diffusivity_to_cm2_per_s as in_cm2
+
+    value = f"{in_cm2(run.diffusivity):.2e} +- {in_cm2(run.diffusivity_std):.1e}"
+    return (
+        Path(run.source).name,
+        f"{run.temperature_k:.0f}" if math.isfinite(run.temperature_k) else "?",
+        f"{run.length_ps:g}",
+        value if run.is_diffusive else f"< {in_cm2(run.upper_bound):.2e}",
+        f"{run.n_eff:.0f}",
+        f"{run.log_slope:.2f}",
+        run.verdict,
+    )
+
+
+def _conductivity_text(value: Conductivity) -> str:
+    name = f"conductivity at {value.temperature_k:g} K"
+    if math.isfinite(value.conductivity_ms_per_cm):
+        interval = f"{value.low_ms_per_cm:.3g} to {value.high_ms_per_cm:.3g} (68 %)"
+        return f"{name}: {value.conductivity_ms_per_cm:.3g} mS/cm, {interval}"
+    if math.isfinite(value.upper_bound_ms_per_cm):
+        return f"{name}: below {value.upper_bound_ms_per_cm:.3g} mS/cm (95 %)"
+    return f"{name}: no value"
