@@ -127,5 +127,8 @@ class DisorderedCrystal:
 
     @property
     def formula(self) -> str:
-        """Elements with their mean amounts in the cell, e.g. "Li6 Y2 Br12"."""
-        return " ".join(f"{element}{round(amount, 3):g}" for element, amount in self.composition.items())
+        """Elements with their mean amounts in the cell, cations first, each by rising charge, e.g. "Li6 Y2 Br12"."""
+        amounts = sorted(
+            self.composition.items(), key=lambda item: (self.charges[item[0]] < 0, self.charges[item[0]])
+        )
+        return " ".join(f"{element}{round(amount, 3):g}" for element, amount in amounts)
