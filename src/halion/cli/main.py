@@ -56,6 +56,9 @@ VERBS: dict[str, tuple[str, Callable[..., Shown]]] = {
     "schema": (ABOUT, schema.command),
 }
 
+# What typer makes of a KeyboardInterrupt; no exit code of halion is so high.
+_TYPER_CTRL_C = 130
+
 EPILOG = (
     "Start with: halion run Li3YBr6\n\n"
     "Exit codes: 0 done, 1 a bug in halion, 2 input that cannot be used, 3 refused on physics, "
@@ -126,6 +129,8 @@ def app(words: Sequence[str] | None = None) -> int:
 
 def _run(words: list[str], out: IO[str]) -> int:
     answer = _build()(words, prog_name="halion", standalone_mode=False)
+    if answer == _TYPER_CTRL_C:
+        raise KeyboardInterrupt
     if isinstance(answer, Shown):
         write(answer, out)
         return answer.exit_code

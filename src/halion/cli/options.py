@@ -70,7 +70,7 @@ def triple(text: str | None, option: str) -> tuple[int, int, int] | None:
     if text is None:
         return None
     words = text.replace("x", ",").split(",")
-    if len(words) != 3 or not all(word.strip().isdigit() and int(word) > 0 for word in words):
+    if len(words) != 3 or not all(word.strip().isdecimal() and int(word) > 0 for word in words):
         raise SettingsError(
             f"{option} takes three positive whole numbers, got '{text}'", fix=f"{option} 1,1,2   (along a, b, c)"
         )

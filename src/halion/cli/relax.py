@@ -93,5 +93,5 @@ def _text(structures: list[Path], relaxed: list[Relaxation], targets: list[Path]
         )
         for path, one, target in zip(structures, relaxed, targets, strict=True)
     )
-    headings = ("structure", "eV/atom", "converged", "steps", "volume %", "moved Angstrom", "space group", "written to")
+    headings = ("structure", "eV/atom", "converged", "steps", "volume %", "moved A", "space group", "written to")
     return [Table(headings=headings, rows=rows)]
