@@ -6,7 +6,7 @@ states, their mean over the cell is used and noted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +15,11 @@ from halion.arrays import FloatArray
 from halion.crystal.cif_file import CifBlock
 from halion.crystal.cif_sites import SiteRow, read_element
 from halion.crystal.cif_values import is_unknown, read_number
+from halion.crystal.expand import Group
 from halion.crystal.oxidation_states import COMMON_STATES
 from halion.errors import CrystalError
 
-__all__ = ["Charges", "assign_charges", "decide_charges"]
+__all__ = ["Charges", "amounts_of", "assign_charges", "decide_charges"]
 
 # A net charge below this part of the positive charge is the refinement's error (occupancies to about 0.01 each:
 # 0.7 % in a Li3InCl6 known to be stoichiometric); the orderings room rounds to a neutral cell. Beyond it atoms are
@@ -48,17 +49,18 @@ class Charges:
     notes: tuple[str, ...]
 
 
-def decide_charges(cif: CifBlock, rows: tuple[SiteRow, ...], amounts: Mapping[str, float]) -> Charges:
+def decide_charges(cif: CifBlock, rows: Sequence[SiteRow], groups: Sequence[Group]) -> Charges:
     """The charges of a crystal.
 
     Args:
         cif: the data block, for its table of atom types.
         rows: rows of the atom loop, for charges in their type symbols.
-        amounts: element -> mean number of atoms in the cell.
+        groups: the sites of all rows.
     Raises:
         CrystalError: no anions or no cations (a metal), or no charges that leave the cell nearly neutral.
     """
-    given, notes = _given(cif, rows)
+    amounts = amounts_of(groups)
+    given, notes = _given(cif, rows, {label: len(each.fractional) for each in groups for label in each.labels})
     missing = [element for element in amounts if element not in given]
     if missing:
         charges, origin = assign_charges(amounts, given, cif.where()), "assigned"
@@ -79,13 +81,15 @@ def decide_charges(cif: CifBlock, rows: tuple[SiteRow, ...], amounts: Mapping[st
         )
     if abs(net) > _NEUTRAL:
         notes.append(
-            f"The refined occupancies leave a net charge of {net:+.3f} e per cell ({100 * abs(net) / positive:.2g} % "
-            "of the positive charge); orderings are made neutral."
+            f"The refined occupancies leave a net charge of {net:+.3f} e per cell "
+            f"({100 * abs(net) / positive:.2g} % of the positive charge); orderings are made neutral."
         )
     return Charges(charges=charges, origin=origin, notes=tuple(notes))
 
 
-def _given(cif: CifBlock, rows: tuple[SiteRow, ...]) -> tuple[dict[str, float], list[str]]:
+def _given(
+    cif: CifBlock, rows: Sequence[SiteRow], n_sites: Mapping[str, int]
+) -> tuple[dict[str, float], list[str]]:
     """Element -> charge as stated in the file; elements without a statement are left out."""
     table = _type_table(cif)
     weights: dict[str, list[tuple[float, float]]] = {}
@@ -94,7 +98,7 @@ def _given(cif: CifBlock, rows: tuple[SiteRow, ...]) -> tuple[dict[str, float], 
         charge = row.oxidation if charge is None else charge
         if charge is None:
             return {}, []  # a partial statement is no statement: the rest cannot be told from neutral atoms
-        weights.setdefault(row.element, []).append((charge, row.occupancy * max(row.multiplicity, 1)))
+        weights.setdefault(row.element, []).append((charge, row.occupancy * n_sites[row.label]))
     given, notes = {}, []
     for element, pairs in weights.items():
         values, parts = np.array(pairs).T
@@ -104,6 +108,15 @@ def _given(cif: CifBlock, rows: tuple[SiteRow, ...]) -> tuple[dict[str, float], 
     if all(charge == 0 for charge in given.values()):
         return {}, []  # neutral atoms as a program's default, not a statement on charges
     return given, notes
+
+
+def amounts_of(groups: Sequence[Group]) -> dict[str, float]:
+    """Element -> mean number of atoms in the cell."""
+    amounts: dict[str, float] = {}
+    for group in groups:
+        for element, occupancy in group.occupancy.items():
+            amounts[element] = amounts.get(element, 0.0) + occupancy * len(group.fractional)
+    return amounts
 
 
 def _type_table(cif: CifBlock) -> dict[tuple[str, float | None], float]:
@@ -141,7 +154,7 @@ def assign_charges(amounts: Mapping[str, float], given: Mapping[str, float], whe
             where=where,
             fix="give a CIF with anions (halides, oxides, sulphides ...); metals have no ionic conductivity",
         )
-    net, positive, rank, combination = _combinations(choices, np.array([amounts[e] for e in elements]))
+    net, positive, rank, charges = _combinations(choices, np.array([amounts[e] for e in elements]))
     fits = (np.abs(net) <= LARGEST_NET_CHARGE * positive) & (positive > 0)
     best = np.lexsort((np.abs(net), rank, ~fits))[0]
     if not fits[best]:
@@ -152,11 +165,13 @@ def assign_charges(amounts: Mapping[str, float], given: Mapping[str, float], whe
             where=where,
             fix=_FIX,
         )
-    return {element: float(charge) for element, charge in zip(elements, combination(int(best)))}
+    return {element: float(charge) for element, charge in zip(elements, charges[:, best])}
 
 
-def _combinations(choices: list[tuple[float, ...]], amounts: FloatArray):
-    """Net charge, positive charge and rank of every combination of states, and the combination by index."""
+def _combinations(
+    choices: list[tuple[float, ...]], amounts: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Net charge, positive charge, rank and charges (n_elements, n) of every combination of states."""
     while np.prod([float(len(states)) for states in choices]) > _MOST_COMBINATIONS:
         longest = max(range(len(choices)), key=lambda k: len(choices[k]))
         choices = [states[:-1] if k == longest else states for k, states in enumerate(choices)]
@@ -164,7 +179,7 @@ def _combinations(choices: list[tuple[float, ...]], amounts: FloatArray):
     picks = np.indices(shape).reshape(len(shape), -1)
     charges = np.array([np.array(states, dtype=float)[pick] for states, pick in zip(choices, picks)])
     charged = charges * amounts[:, None]
-    return charged.sum(axis=0), np.clip(charged, 0, None).sum(axis=0), picks.sum(axis=0), lambda k: charges[:, k]
+    return charged.sum(axis=0), np.clip(charged, 0, None).sum(axis=0), picks.sum(axis=0), charges
 
 
 def _refuse_metal(charges: Mapping[str, float], where: str) -> None:

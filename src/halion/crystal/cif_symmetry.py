@@ -1,4 +1,4 @@
-"""The symmetry operations of a CIF: its own list first, then the Hall symbol, the Hermann-Mauguin symbol, the number.
+"""The symmetry operations of a CIF: its own list first, then Hall symbol, Hermann-Mauguin symbol, number.
 
 A list is complete and says which setting and origin it means; symbols are looked up in gemmi's table of 564
 settings. Where a symbol alone leaves two origins open, the file is refused: the wrong one gives another crystal.

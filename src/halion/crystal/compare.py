@@ -23,9 +23,11 @@ from halion.errors import CrystalError
 
 __all__ = ["CrystalComparison", "compare_crystals"]
 
-# Two refinements of one compound differ by a few hundredths of an Angstrom; split positions by 0.5 and more.
-SAME_RMS = 0.3  # Angstrom
-SAME_DISTANCE = 0.6  # Angstrom, the farthest pair
+# Refinements of one compound differ by a few hundredths of an Angstrom, models with idealised coordinates by 0.3;
+# other voids of the anion frame are farther off than 1 Angstrom.
+SAME_RMS = 0.4  # Angstrom
+SAME_DISTANCE = 0.8  # Angstrom, the farthest pair
+_REACH = 2.0  # Angstrom, before the best shift is known
 # Preparations of one compound differ by several hundredths; an orbit emptied into another by tenths.
 SAME_OCCUPANCY = 0.1
 _LENGTH_TOLERANCE, _ANGLE_TOLERANCE = 0.05, 4.0  # relative, at equal volume; degrees
@@ -79,7 +81,7 @@ def compare_crystals(first: DisorderedCrystal, second: DisorderedCrystal) -> Cry
     Args:
         first, second: the crystals.
     Returns:
-        the comparison; is_same for rms <= 0.3 Angstrom, no pair beyond 0.6, and occupancies within 0.1.
+        the comparison; is_same for rms <= 0.4 Angstrom, no pair beyond 0.8, and occupancies within 0.1.
     Raises:
         CrystalError: spglib finds no primitive cell.
 
@@ -195,19 +197,19 @@ def _mean_cell(target: FloatArray, cell: FloatArray) -> FloatArray:
 
 
 def _pair(first: FloatArray, second: FloatArray, cell: FloatArray, differences: FloatArray) -> _Match | None:
-    """Sites paired one to one, the mean displacement removed; None if some site has no partner within 2 Angstrom."""
-    steps = second[None, :, :] - first[:, None, :]
-    steps -= np.round(steps)
-    vectors = steps @ cell
-    squares = (vectors**2).sum(axis=2)
-    costs = np.where(
-        squares > (2 * SAME_DISTANCE + 0.8) ** 2, _FAR, squares + (_OCCUPANCY_WEIGHT * differences) ** 2
-    )
-    rows, columns = linear_sum_assignment(costs)
-    if costs[rows, columns].max() >= _FAR:
-        return None
-    displacements = vectors[rows, columns]
-    displacements = displacements - displacements.mean(axis=0)
+    """Sites paired one to one, the mean displacement removed; None if some site has no partner in reach."""
+    # The pivot's own displacement spoils the first shift; the second round pairs after removing the mean.
+    for _ in range(2):
+        steps = second[None, :, :] - first[:, None, :]
+        steps -= np.round(steps)
+        vectors = steps @ cell
+        squares = (vectors**2).sum(axis=2)
+        costs = np.where(squares > _REACH**2, _FAR, squares + (_OCCUPANCY_WEIGHT * differences) ** 2)
+        rows, columns = linear_sum_assignment(costs)
+        if costs[rows, columns].max() >= _FAR:
+            return None
+        second = second - steps[rows, columns].mean(axis=0)
+    displacements = vectors[rows, columns] - vectors[rows, columns].mean(axis=0)
     distances = np.linalg.norm(displacements, axis=1)
     occupancy = differences[rows, columns]
     return _Match(

@@ -39,7 +39,7 @@ def find_close_pairs(
     Raises:
         CrystalError: two sites that are always occupied stand closer than any two atoms.
 
-    Checked by tests/crystal/test_crystal_contacts.py against a naive search and the known pairs of Li3YCl6, Li3YBr6.
+    Checked by tests/crystal/test_crystal_contacts.py against a naive search and known pairs.
     """
     pairs, notes = [], []
     for first, second in itertools.combinations_with_replacement(range(len(orbits)), 2):
@@ -52,8 +52,8 @@ def find_close_pairs(
                 raise _impossible(one, other, distance, where)
             if together > 1 + _OVERFULL:
                 notes.append(
-                    f"{_name(one)} and {_name(other)} stand {distance:.2f} Angstrom apart, closer than atoms can be, "
-                    f"with occupancies that sum to {together:.3g}: the refinement contradicts itself there."
+                    f"{_name(one)} and {_name(other)} stand {distance:.2f} Angstrom apart, closer than atoms can "
+                    f"be, with occupancies that sum to {together:.3g}: the refinement contradicts itself there."
                 )
         elif not (distance < exclusive and together <= 1 + _OVERFULL):
             continue
@@ -98,13 +98,8 @@ def _name(orbit: Orbit) -> str:
 
 def _impossible(one: Orbit, other: Orbit, distance: float, where: str) -> CrystalError:
     return CrystalError(
-        f"{_name(one)} ({orbit_elements(one)}) and {_name(other)} ({orbit_elements(other)}) are always there and stand "
-        f"{distance:.2f} Angstrom apart, closer than atoms can be",
+        f"{_name(one)} ({', '.join(one.occupancy)}) and {_name(other)} ({', '.join(other.occupancy)}) are always "
+        f"there and stand {distance:.2f} Angstrom apart, closer than atoms can be",
         where=where,
         fix="check their coordinates, the cell, the symmetry operations, and whether occupancies are missing",
     )
-
-
-def orbit_elements(orbit: Orbit) -> str:
-    """The elements of an orbit, e.g. "Li, Y"."""
-    return ", ".join(orbit.occupancy)

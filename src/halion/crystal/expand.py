@@ -61,7 +61,7 @@ def expand_rows(
             notes.append(f"{row.label} was moved by {moved:.3f} Angstrom to the special position it stands beside.")
         if row.multiplicity not in (0, len(sites)):
             notes.append(
-                f"{row.label} has {len(sites)} sites in the cell; the file states a multiplicity of {row.multiplicity}."
+                f"{row.label} has {len(sites)} sites in the cell; the file states multiplicity {row.multiplicity}."
             )
         home = next((group for group in placed if _coincide(sites[0], group[1], cell)), None)
         if home is not None and len(home[1]) == len(sites):

@@ -6,13 +6,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from halion.crystal.charges import decide_charges
+from halion.crystal.charges import amounts_of, decide_charges
 from halion.crystal.cif_cell import read_cell
 from halion.crystal.cif_file import CifBlock, read_block
 from halion.crystal.cif_sites import SiteRow, read_sites
 from halion.crystal.cif_symmetry import read_operations
 from halion.crystal.contacts import find_close_pairs
-from halion.crystal.expand import Group, expand_rows
+from halion.crystal.expand import expand_rows
 from halion.crystal.symmetry import find_symmetry
 from halion.crystal.types import DisorderedCrystal, Orbit
 
@@ -36,7 +36,8 @@ def read_crystal(path: Path | str) -> DisorderedCrystal:
         the crystal; cells in Angstrom, coordinates fractional, charges in e.
     Raises:
         CrystalError: the file is missing, is no whole CIF, or describes no crystal that halion can use: a charged
-            cell, a metal, full sites closer than atoms can be, impossible occupancies, unknown elements or symmetry.
+            cell, a metal, full sites closer than atoms can be, impossible occupancies, unknown elements or
+            symmetry.
 
     Checked by tests/crystal/test_crystal_reference.py on eleven refined crystals, by test_crystal_dirty.py on what
     experimenters write, and by test_crystal_mutations.py on damaged files.
@@ -55,7 +56,7 @@ def crystal_from_block(cif: CifBlock, *, name: str, source: str) -> DisorderedCr
     operations = read_operations(cif, cell)
     rows, row_notes = read_sites(cif)
     groups, group_notes = expand_rows(rows, operations, cell, cif.where())
-    charges = decide_charges(cif, rows, _amounts(groups))
+    charges = decide_charges(cif, rows, groups)
     symmetry = find_symmetry(groups, cell, operations, cif.where())
     close_pairs, contact_notes = find_close_pairs(symmetry.orbits, cell, charges.charges, cif.where())
     return DisorderedCrystal(
@@ -79,7 +80,7 @@ def crystal_from_block(cif: CifBlock, *, name: str, source: str) -> DisorderedCr
             *_stated_group_note(cif, symmetry.number),
             *_wyckoff_notes(rows, symmetry.orbits),
             *charges.notes,
-            *_formula_note(cif, _amounts(groups)),
+            *_formula_note(cif, amounts_of(groups)),
             *contact_notes,
         ),
     )
@@ -97,14 +98,6 @@ def _source(cif: CifBlock) -> str:
         )
     ]
     return ", ".join([cif.path.name, *(" ".join(text.split()) for text in cited if text)])
-
-
-def _amounts(groups: Sequence[Group]) -> dict[str, float]:
-    amounts: dict[str, float] = {}
-    for group in groups:
-        for element, occupancy in group.occupancy.items():
-            amounts[element] = amounts.get(element, 0.0) + occupancy * len(group.fractional)
-    return amounts
 
 
 def _stated_group_note(cif: CifBlock, number: int) -> tuple[str, ...]:

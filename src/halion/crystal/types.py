@@ -127,7 +127,7 @@ class DisorderedCrystal:
 
     @property
     def formula(self) -> str:
-        """Elements with their mean amounts in the cell, cations first, each by rising charge, e.g. "Li6 Y2 Br12"."""
+        """Elements with their mean amounts in the cell, cations first, by rising charge, e.g. "Li6 Y2 Br12"."""
         amounts = sorted(
             self.composition.items(), key=lambda item: (self.charges[item[0]] < 0, self.charges[item[0]])
         )
