@@ -30,7 +30,7 @@ from halion.errors import Interrupted, OrderingError
 from halion.orderings import choose_composition, enumerate_orderings
 from halion.orderings.allowed import count_allowed
 from halion.orderings.exclusions import exclusion_distances
-from halion.orderings.problem import Problem, _blocks, state_problem
+from halion.orderings.problem import Problem, arrange_blocks, state_problem
 from halion.orderings.search import search
 from halion.orderings.sites import SupercellSites, site_permutations, supercell_sites
 
@@ -164,7 +164,7 @@ def problems(draw):
         sites=SupercellSites(cell=np.eye(3), fractional=np.zeros((n_sites, 3)), site_orbit=np.zeros(n_sites, int)),
         species=("", "A", "B"),
         permutations=permutations,
-        blocks=_blocks(counts),
+        blocks=arrange_blocks(counts, {site for site, _ in conflicts}),
         counts=tuple(counts),
         pairs=(),
         conflicts=conflicts,

@@ -34,7 +34,7 @@ _NEUTRAL = 1e-6  # e; formal charges are whole or simple fractions
 _LARGEST_REPAIR = 0.1
 _MOST_TRIALS = 500_000  # formulas looked at before a crystal is refused as never neutral
 # Splits looked through when cations are too close in the nearest: their number, and their squared misfit.
-_MOST_SPLITS, _FARTHEST = 64, 4.0
+_MOST_SPLITS, _FARTHEST = 32, 4.0
 _TRY_CELLS = 8  # cells looked through for a supercell to suggest
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ from halion.orderings.exclusions import SitePairs, conflicting_pairs
 from halion.orderings.sites import SupercellSites, site_permutations, supercell_sites
 from halion.orderings.types import Composition, PairExclusion
 
-__all__ = ["Problem", "describe", "state_problem"]
+__all__ = ["Problem", "arrange_blocks", "describe", "state_problem"]
 
 _BLOCKS_FOLLOW = -1  # an orbit's rest species is given after its last block only
 
@@ -81,7 +82,7 @@ def state_problem(
         sites=sites,
         species=species,
         permutations=site_permutations(crystal, composition.supercell, orbits),
-        blocks=_blocks(counts),
+        blocks=arrange_blocks(counts, {site for site, _ in conflicts}),
         counts=tuple(counts),
         pairs=pairs,
         conflicts=conflicts,
@@ -91,10 +92,19 @@ def state_problem(
     )
 
 
-def _blocks(counts: list[tuple[int, int, dict[int, int]]]) -> NDArray[np.int32]:
-    """Orbits with few colourings first: they reduce the group at little cost. The commonest species is the rest."""
+def arrange_blocks(counts: list[tuple[int, int, dict[int, int]]], restricted: Collection[int]) -> NDArray[np.int32]:
+    """Blocks of each orbit in the order of the search; the commonest species of an orbit is its rest.
+
+    Orbits with conflicts come first: what is impossible is then found out once, and not again under each
+    arrangement of the others. Then those with few colourings, which reduce the group at little cost.
+    """
+
+    def rank(each: tuple[int, int, dict[int, int]]) -> tuple[bool, int, int]:
+        begin, end, numbers = each
+        return not any(begin <= site < end for site in restricted), _multinomial(numbers), begin
+
     lines = []
-    for begin, end, numbers in sorted(counts, key=lambda each: (_multinomial(each[2]), each[0])):
+    for begin, end, numbers in sorted(counts, key=rank):
         *chosen, (rest, _) = sorted(numbers.items(), key=lambda item: (item[1], item[0]))
         for k, (code, n) in enumerate(chosen):
             lines.append((begin, end, code, n, rest if k == len(chosen) - 1 else _BLOCKS_FOLLOW))

@@ -17,7 +17,7 @@ __all__ = ["distinct_up_to", "has_ordering", "search"]
 _BATCH = 16_384  # orderings handed over at once: some MiB
 # Ticks (some 10 ms each) after which a composition counts as impossible when an ordering is only looked for. A
 # count and not a time: the same question has the same answer on every machine.
-_MOST_TICKS = 50
+_MOST_TICKS = 5
 
 
 def search(
