@@ -48,8 +48,8 @@ def test_without_a_terminal_lines_are_rare(monkeypatch):
             watcher("relaxation", k, 600, f"step {k}")
     lines = stream.getvalue().splitlines()
     assert 55 <= len(lines) <= 61
-    assert lines[0] == "relaxation  0 %  step 0"
-    assert lines[30] == "relaxation  50 %  5 min left  step 300"
+    assert lines[0] == "relaxation  0 %  10 min left  step 2"  # a short command says nothing
+    assert lines[30] == "relaxation  50 %  5 min left  step 302"
     assert "\r" not in stream.getvalue() and "\x1b" not in stream.getvalue()
 
 
@@ -70,14 +70,16 @@ def test_work_done_in_an_earlier_session_does_not_count_as_speed(monkeypatch):
     monkeypatch.setattr(time, "monotonic", lambda: now)
     stream = io.StringIO()
     watcher = Watcher(stream)
+    now = 10.0
     watcher("dynamics", 900, 1000)
-    now = 20.0
+    now = 30.0
     watcher("dynamics", 910, 1000)
     # 10 in 20 s, 90 to go; with the earlier 900 it would say 2 s.
     assert stream.getvalue().splitlines()[-1] == "dynamics  91 %  3 min left"
 
 
-def test_a_total_that_is_not_known_is_no_error():
+def test_a_total_that_is_not_known_is_no_error(monkeypatch):
+    monkeypatch.setattr(terminal, "FIRST_LINE_AFTER_S", 0.0)
     stream = io.StringIO()
     Watcher(stream)("count", 0, 0, "thinking")
     assert stream.getvalue() == "count  ...  thinking\n"
@@ -112,6 +114,7 @@ def test_no_color_leaves_no_colour(monkeypatch):
 
 def test_a_dumb_terminal_gets_lines(monkeypatch):
     monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr(terminal, "FIRST_LINE_AFTER_S", 0.0)
     screen = Screen()
     with Watcher(screen) as watcher:
         watcher("orderings", 1, 4)

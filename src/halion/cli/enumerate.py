@@ -49,7 +49,8 @@ def command(
         new_file(output)
 
     from halion.crystal import load_crystal
-    from halion.orderings import count_orderings, save_orderings
+    from halion.orderings import count_orderings, exclusion_distances, save_orderings
+    from halion.records import to_record
 
     loaded = load_crystal(crystal)
     composition = composition_of(loaded, settings)
@@ -57,7 +58,9 @@ def command(
     found = None if count_only else enumerated(loaded, composition, settings)
     if output and found:
         save_orderings(found, output)
-    record = _record(loaded, composition, count, found) | {"output": str(output) if output else None}
+    record = _record(loaded, composition, count, found)
+    record["exclusions"] = to_record(exclusion_distances(loaded, settings.closest_cations_angstrom))
+    record["output"] = str(output) if output else None
     return Shown(record=record, text=_text(loaded, composition, record), as_json=as_json)
 
 
@@ -140,14 +143,23 @@ def _text(crystal: DisorderedCrystal, composition: Composition, record: dict[str
         f"distinct under symmetry   {record['distinct']:>16,}   ({record['group_order']} operations)",
     ]
     if record["distinct_after_exclusions"] is not None:
-        apart = record["excluded_below_angstrom"]
-        text.append(
-            f"distinct after exclusions {record['distinct_after_exclusions']:>16,}   "
-            f"(no two cations nearer than {apart:g} Angstrom)"
-        )
+        text.append(f"distinct after exclusions {record['distinct_after_exclusions']:>16,}")
+        text += _rules(record["exclusions"])
     if record["ties"]:
         text.append(f"note: {record['ties']} other compositions lie equally near to the refinement")
     text += [f"note: {note}" for note in record["notes"]]
     if record["output"]:
         text.append(f"stored in {record['output']}   (next: halion rank {record['output']})")
     return text
+
+
+def _rules(exclusions: list[dict[str, Any]]) -> list[str]:
+    """One line per rule that excludes pairs, with the closest pair that it excludes."""
+    closest: dict[tuple[str, float], dict[str, Any]] = {}
+    for pair in exclusions:  # nearest first
+        closest.setdefault((pair["reason"], round(pair["below"], 3)), pair)
+    return [
+        f"excluded: {reason}, pairs nearer than {below:.2f} Angstrom, e.g. "
+        f"{'-'.join(pair['elements'])} at {pair['distance']:.2f} Angstrom"
+        for (reason, below), pair in closest.items()
+    ]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import math
 import os
 import signal
 import sys
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Shown", "Table", "Watcher", "only_json_on_stdout", "say", "stop_on_signal", "write"]
 
 # Without a terminal, e.g. in a job's log file, a bar is noise.
-LINE_EVERY_S = 10.0
+LINE_EVERY_S, FIRST_LINE_AFTER_S = 10.0, 2.0
 # Wide enough for any table of halion where there is no terminal whose width could be asked.
 _WIDTH_OF_NO_TERMINAL = 200
 
@@ -154,7 +153,7 @@ class Watcher:
         self._began: dict[str, tuple[float, float]] = {}
         self._tasks: dict[str, TaskID] = {}
         self._bars: Any = None
-        self._said = -math.inf
+        self._said = time.monotonic() - LINE_EVERY_S + FIRST_LINE_AFTER_S
 
     def __enter__(self) -> Watcher:
         if self._stream.isatty() and os.environ.get("TERM") != "dumb":
