@@ -73,7 +73,13 @@ def _lines(model: BaseModel, *, active: bool) -> Iterator[str]:
 
 
 def _yaml(value: Any) -> str:
-    """JSON is YAML; words that need no quotes go without."""
-    if isinstance(value, str) and value.replace("_", "").replace("-", "").isalnum() and not value.isdigit():
+    """JSON is YAML; words that YAML reads as themselves go without quotes."""
+    if isinstance(value, str) and value.replace("-", "").replace("_", "").isalnum() and _is_plain(value):
         return value
     return json.dumps(list(value) if isinstance(value, tuple) else value)
+
+
+def _is_plain(word: str) -> bool:
+    import yaml
+
+    return yaml.safe_load(f"key: {word}") == {"key": word}
