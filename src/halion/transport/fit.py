@@ -8,6 +8,7 @@ propagated through the same fit; the larger one counts.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -15,7 +16,8 @@ from halion.arrays import FloatArray
 
 __all__ = ["LineFit", "brownian_covariance", "fit_line", "rsd_brownian", "rsd_he"]
 
-_MOST_LAGS = 200  # of the covariance: the slope's error does not change beyond (tested)
+# Units of time to which the longest lag is coarse-grained: twice as many change the error by less than 1 %.
+_LONGEST_LAG_UNITS = 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +52,22 @@ def brownian_covariance(lags: FloatArray, n_frames: int) -> FloatArray:
     Returns:
         (n, n).
     """
-    covariance = np.empty((len(lags), len(lags)))
     lags = lags.astype(int)
-    for i, m in enumerate(lags):
-        for j, n in enumerate(lags[: i + 1]):
-            origins_m, origins_n = n_frames - m, n_frames - n
-            offset = np.arange(-origins_m + 1, origins_n)  # s - t
-            pairs = np.minimum(origins_m, origins_n - offset) - np.maximum(0, -offset)
-            overlap = np.minimum(m, offset + n) - np.maximum(0, offset)
-            covariance[i, j] = 2.0 * np.sum(pairs * np.maximum(overlap, 0).astype(float) ** 2)
-            covariance[i, j] /= origins_m * origins_n
-            covariance[j, i] = covariance[i, j]
+    origins = n_frames - lags
+    covariance = np.empty((len(lags), len(lags)))
+    for i, m in enumerate(lags):  # all n at once: axis 0 runs over n, axis 1 over the offset s - t
+        offset = np.arange(1 - origins[i], origins.max())
+        pairs = np.minimum(origins[i], origins[:, None] - offset) - np.maximum(0, -offset)
+        overlap = np.minimum(m, offset + lags[:, None]) - np.maximum(0, offset)
+        squares = np.maximum(pairs, 0) * np.maximum(overlap, 0.0) ** 2
+        covariance[i] = 2.0 * squares.sum(axis=1) / (origins[i] * origins)
     return covariance
+
+
+@lru_cache(maxsize=8)
+def _covariance_of_first(n_lags: int, n_frames: int) -> FloatArray:
+    """The covariance of lags 1 to n_lags; runs of one length share it."""
+    return brownian_covariance(np.arange(1, n_lags + 1), n_frames)
 
 
 def rsd_brownian(lags: FloatArray, n_frames: int, n_ions: int, dimensions: int = 3) -> float:
@@ -73,12 +79,11 @@ def rsd_brownian(lags: FloatArray, n_frames: int, n_ions: int, dimensions: int =
         n_ions: mobile ions.
         dimensions: Cartesian directions that enter.
     """
-    # Coarse-grain time so that the smallest lag stays at least one unit: the result depends on ratios alone.
-    scale = max(1, int(lags[-1] // 400))
+    # The result depends on ratios of times alone, so time is coarse-grained to keep the covariance small.
+    scale = max(1, int(lags[-1] // _LONGEST_LAG_UNITS))
     units = np.unique(np.maximum(1, np.round(lags / scale).astype(int)))
-    if len(units) > _MOST_LAGS:
-        units = units[np.unique(np.linspace(0, len(units) - 1, _MOST_LAGS).round().astype(int))]
-    covariance = brownian_covariance(units, max(int(n_frames // scale), units[-1] + 1))
+    whole = _covariance_of_first(int(units[-1]), max(int(n_frames // scale), int(units[-1]) + 1))
+    covariance = whole[np.ix_(units - 1, units - 1)]
     centred = units - units.mean()
     weights = centred / (centred @ centred)
     # The slope of one ion in one dimension is one per unit; ions and directions average independently.

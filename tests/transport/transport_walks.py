@@ -1,0 +1,54 @@
+"""Processes of known diffusivity, as trajectories."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from halion.dynamics.types import Trajectory
+
+HOP = 3.0  # Angstrom
+
+
+def trajectory(
+    positions: np.ndarray,
+    symbols: tuple[str, ...],
+    *,
+    frame_ps: float = 0.1,
+    cell: np.ndarray | None = None,
+    temperature_k: float = 600.0,
+) -> Trajectory:
+    """Positions (n_frames, n_atoms, 3) as a trajectory with evenly spaced frames."""
+    n_frames = len(positions)
+    cell = np.eye(3) * 15.0 if cell is None else cell
+    cells = np.broadcast_to(cell, (n_frames, 3, 3)) if cell.ndim == 2 else cell
+    return Trajectory(
+        symbols=symbols,
+        positions=np.asarray(positions, dtype=float),
+        cells=np.array(cells),
+        steps=np.arange(n_frames),
+        time_ps=np.arange(n_frames) * frame_ps,
+        temperature_k=np.full(n_frames, temperature_k),
+        potential_energy=np.zeros(n_frames),
+        pressure_gpa=np.zeros(n_frames),
+        target_temperature_k=temperature_k,
+        source="walk",
+    )
+
+
+def lattice_walk(seed: int, *, n_ions: int, n_frames: int, rate: float, hop: float = HOP) -> np.ndarray:
+    """(n_frames, n_ions, 3): per frame each ion hops along an axis with probability `rate`; D = rate hop^2 / 6."""
+    rng = np.random.default_rng(seed)
+    axes = np.vstack([np.eye(3), -np.eye(3)]) * hop
+    moves = axes[rng.integers(6, size=(n_frames, n_ions))] * (rng.random((n_frames, n_ions)) < rate)[..., None]
+    moves[0] = 0.0
+    return np.cumsum(moves, axis=0) + rng.uniform(0, 15, (n_ions, 3))
+
+
+def in_framework(mobile: np.ndarray, seed: int = 0, *, n_framework: int = 24, vibration: float = 0.1) -> Trajectory:
+    """Mobile Li among vibrating Cl."""
+    rng = np.random.default_rng(seed + 1000)
+    sites = rng.uniform(0, 15, (n_framework, 3))
+    framework = sites + rng.normal(0, vibration, (len(mobile), n_framework, 3))
+    return trajectory(
+        np.concatenate([mobile, framework], axis=1), ("Li",) * mobile.shape[1] + ("Cl",) * n_framework
+    )
