@@ -48,7 +48,9 @@ def cif(
     columns: tuple[str, ...] = ("label", "type_symbol", "fract_x", "fract_y", "fract_z", "occupancy"),
 ) -> str:
     """A CIF. A symbol as `symmetry` becomes its list of operations; a list is written as it is."""
-    operations = [op.triplet() for op in gemmi.SpaceGroup(symmetry).operations()] if isinstance(symmetry, str) else symmetry
+    operations = (
+        [op.triplet() for op in gemmi.SpaceGroup(symmetry).operations()] if isinstance(symmetry, str) else symmetry
+    )
     names = ("length_a", "length_b", "length_c", "angle_alpha", "angle_beta", "angle_gamma")
     lines = ["data_test", *(f"_cell_{name} {value}" for name, value in zip(names, cell)), extra]
     if operations:
@@ -76,15 +78,23 @@ def in_other_cell(crystal: DisorderedCrystal, transform: np.ndarray, shift: np.n
     cell = transform @ crystal.cell
     inverse = np.linalg.inv(transform)
     reach = int(np.abs(transform).sum()) + 1
-    shifts = np.array([(i, j, k) for i in range(-reach, reach + 1) for j in range(-reach, reach + 1)
-                       for k in range(-reach, reach + 1)])
+    shifts = np.array(
+        [
+            (i, j, k)
+            for i in range(-reach, reach + 1)
+            for j in range(-reach, reach + 1)
+            for k in range(-reach, reach + 1)
+        ]
+    )
     rows: list[Row] = []
     for index, orbit in enumerate(crystal.orbits):
         images = ((orbit.fractional + shift)[:, None, :] + shifts).reshape(-1, 3) @ inverse
         inside = images[np.all((images >= -1e-9) & (images < 1 - 1e-9), axis=1)]
         for number, xyz in enumerate(inside):
             for element, occupancy in orbit.occupancy.items():
-                rows.append((f"{element}{index}_{number}", element, tuple(f"{x:.9f}" for x in xyz), f"{occupancy:.7f}"))
+                rows.append(
+                    (f"{element}{index}_{number}", element, tuple(f"{x:.9f}" for x in xyz), f"{occupancy:.7f}")
+                )
     return cif(rows, cell_parameters(cell), ["x,y,z"])
 
 

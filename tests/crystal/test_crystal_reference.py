@@ -68,7 +68,9 @@ def test_bromide_exclusions_are_those_known():
     assert labels == [("Li0", "Li1"), ("Li0", "Li2"), ("Li0", "Li0"), ("Li0", "Y4")]
     # Distances and occupancy sums found with pymatgen and spglib, printed to 0.01 and 0.001.
     assert [pair.distance for pair in crystal.close_pairs] == pytest.approx([2.15, 2.31, 2.44, 2.85], abs=6e-3)
-    assert [pair.occupancy_sum for pair in crystal.close_pairs] == pytest.approx([0.629, 0.968, 0.190, 0.902], abs=6e-4)
+    assert [pair.occupancy_sum for pair in crystal.close_pairs] == pytest.approx(
+        [0.629, 0.968, 0.190, 0.902], abs=6e-4
+    )
 
 
 @pytest.mark.parametrize("name", FACTS)

@@ -98,7 +98,7 @@ def _from_list(listed: list[str], cif: CifBlock) -> tuple[list[gemmi.Op], tuple[
 
 def _operation(text: str, cif: CifBlock) -> gemmi.Op:
     # Some files number the operations inside the quotes: '1 x,y,z'.
-    cleaned = re.sub(r"^\s*\d+\s+(?=[^/\d])", "", text)
+    cleaned = re.sub(r"^\s*\d+\s+", "", text)
     try:
         operation = gemmi.Op(cleaned)
     except (RuntimeError, ValueError) as error:

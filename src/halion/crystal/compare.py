@@ -17,7 +17,7 @@ import spglib
 from scipy.optimize import linear_sum_assignment
 
 from halion.arrays import FloatArray, IntArray
-from halion.crystal.symmetry import TOLERANCE, site_types
+from halion.crystal.symmetry import by_spglib, site_types
 from halion.crystal.types import DisorderedCrystal
 from halion.errors import CrystalError
 
@@ -129,7 +129,7 @@ def _primitive(crystal: DisorderedCrystal, elements: list[str]) -> _Primitive:
     occupancies = [dict(orbit.occupancy) for orbit in crystal.orbits]
     types = site_types(occupancies)
     table = {int(kind): [occupancy.get(e, 0.0) for e in elements] for kind, occupancy in zip(types, occupancies)}
-    found = spglib.find_primitive((crystal.cell, crystal.fractional, types[crystal.site_orbit]), symprec=TOLERANCE)
+    found = by_spglib(spglib.find_primitive, (crystal.cell, crystal.fractional, types[crystal.site_orbit]))
     cell = None if found is None else spglib.niggli_reduce(found[0])
     if cell is None:
         raise CrystalError(

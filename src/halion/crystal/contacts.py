@@ -41,7 +41,7 @@ def find_close_pairs(
 
     Checked by tests/crystal/test_crystal_contacts.py against a naive search and known pairs.
     """
-    pairs, notes = [], []
+    pairs, notes, refused = [], [], []
     for first, second in itertools.combinations_with_replacement(range(len(orbits)), 2):
         one, other = orbits[first], orbits[second]
         exclusive, impossible = _limits(one, other, charges)
@@ -49,8 +49,8 @@ def find_close_pairs(
         together = 2 - one.vacancy - other.vacancy
         if distance < impossible:
             if together > 2 * _FULL:
-                raise _impossible(one, other, distance, where)
-            if together > 1 + _OVERFULL:
+                refused.append((distance, _impossible(one, other, distance, where)))
+            elif together > 1 + _OVERFULL:
                 notes.append(
                     f"{_name(one)} and {_name(other)} stand {distance:.2f} Angstrom apart, closer than atoms can "
                     f"be, with occupancies that sum to {together:.3g}: the refinement contradicts itself there."
@@ -58,6 +58,8 @@ def find_close_pairs(
         elif not (distance < exclusive and together <= 1 + _OVERFULL):
             continue
         pairs.append(ClosePair(orbits=(first, second), distance=distance, occupancy_sum=together))
+    if refused:
+        raise min(refused, key=lambda item: item[0])[1]
     return tuple(sorted(pairs, key=lambda pair: (pair.distance, pair.orbits))), tuple(notes)
 
 

@@ -7,8 +7,10 @@ symmetry, and a file whose list is short does not count one site twice.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import spglib
@@ -19,10 +21,13 @@ from halion.crystal.expand import Group
 from halion.crystal.types import Orbit
 from halion.errors import CrystalError
 
-__all__ = ["Symmetry", "find_symmetry", "site_types"]
+__all__ = ["Symmetry", "by_spglib", "find_symmetry", "site_types"]
 
 # Positions are exact under the file's operations; this leaves room for coordinates listed in P1 with four digits.
 TOLERANCE = 0.01  # Angstrom
+
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +58,17 @@ def site_types(occupancies: Sequence[dict[str, float]]) -> IntArray:
     return np.array([known.setdefault(key, len(known) + 1) for key in keys], dtype=np.int64)
 
 
+def by_spglib(function: Callable[..., Found], crystal: tuple[FloatArray, FloatArray, IntArray]) -> Found | None:
+    """What a function of spglib finds in (cell, fractional, types) at our tolerance; None if it finds nothing."""
+    with warnings.catch_warnings():
+        # spglib 2.8 announces a change from returning None to raising; both are met here.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            return function(crystal, symprec=TOLERANCE)
+        except spglib.error.SpglibError:
+            return None
+
+
 def find_symmetry(groups: Sequence[Group], cell: FloatArray, operations: Operations, where: str) -> Symmetry:
     """Space group, operations and orbits of a crystal.
 
@@ -62,12 +78,13 @@ def find_symmetry(groups: Sequence[Group], cell: FloatArray, operations: Operati
     fractional = np.concatenate([group.fractional for group in groups])
     home = np.repeat(np.arange(len(groups)), [len(group.fractional) for group in groups])
     types = site_types([group.occupancy for group in groups])[home]
-    try:
-        found = spglib.get_symmetry_dataset((cell, fractional, types), symprec=TOLERANCE)
-    except spglib.SpglibError as error:
-        raise _no_symmetry(str(error), where) from error
+    found = by_spglib(spglib.get_symmetry_dataset, (cell, fractional, types))
     if found is None:
-        raise _no_symmetry("no data set", where)
+        raise CrystalError(
+            "no space group can be found: sites may stand on top of each other, or the cell is none",
+            where=where,
+            fix="check the cell and the coordinates",
+        )
     rotations, translations = np.array(found.rotations, dtype=np.int64), np.array(found.translations)
     standard = len(fractional) / len(found.std_types)
     orbits = []
@@ -103,12 +120,4 @@ def _differences(symbol: str, n_found: int, n_file: int) -> tuple[str, ...]:
     return (
         f"spglib finds {symbol} with {n_found} operations in this cell, {relation} than the file's {n_file}; "
         "orbits are those of spglib's group.",
-    )
-
-
-def _no_symmetry(reason: str, where: str) -> CrystalError:
-    return CrystalError(
-        f"no space group can be found ({reason}): sites may stand on top of each other, or the cell is none",
-        where=where,
-        fix="check the cell and the coordinates",
     )
