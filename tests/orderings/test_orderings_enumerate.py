@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import math
 import os
@@ -35,6 +36,7 @@ from halion.orderings.search import search
 from halion.orderings.sites import SupercellSites, site_permutations, supercell_sites
 
 PLENTY = 10**6
+enumerate_module = importlib.import_module("halion.orderings.enumerate")
 
 
 def thirty(supercell=(1, 1, 1), li=(5, 4)):
@@ -438,6 +440,14 @@ def test_stopping():
         )
     assert len(asked) == 4
     assert asked[-1] - asked[0] < 5  # measured at 0.05 s between two questions
+
+
+def test_a_hopeless_search_is_given_up(monkeypatch):
+    monkeypatch.setattr(enumerate_module, "_MOST_TICKS", 5)
+    with pytest.raises(OrderingError, match="given up"):
+        enumerate_orderings(
+            endless(), composed(endless(), (1, 1, 1), {"Li": {"Li": 40}}), closest_cations=2.9, limit=9
+        )
 
 
 def test_ctrl_c():

@@ -20,6 +20,11 @@ from halion.progress import Progress, Stop, never, silent
 
 __all__ = ["enumerate_orderings"]
 
+# Ticks (some 10 ms each) after which a search under exclusions that neither ends nor reaches the limit is given up,
+# e.g. lithium in a garnet, where nearly every partial filling is a dead end. A count and not a time: the same
+# question has the same answer on every machine.
+_MOST_TICKS = 3000
+
 
 def enumerate_orderings(
     crystal: DisorderedCrystal,
@@ -67,6 +72,13 @@ def enumerate_orderings(
             where=crystal.name,
             fix="type the same command again to start over",
         )
+    if kept.gave_up:
+        raise OrderingError(
+            f"the search was given up: {kept.n_orderings} orderings in which no cations are too close were found "
+            f"among {count.distinct}, and nearly all of its work led to none",
+            where=f"{crystal.name}, supercell {'x'.join(map(str, composition.supercell))}",
+            fix="a smaller orderings.supercell, or a smaller orderings.closest_cations_angstrom",
+        )
     if kept.n_orderings > limit:
         raise _too_many(crystal, composition, count, limit)
     occupation, multiplicity = kept.arrays(len(problem.row))
@@ -97,8 +109,8 @@ class _Kept:
         self.limit, self.most, self.progress, self.stop = limit, most, progress, stop
         self.rows: list[bytes] = []
         self.multiplicities: list[bytes] = []
-        self.n_orderings = 0
-        self.stopped = False
+        self.n_orderings = self.n_ticks = 0
+        self.stopped = self.gave_up = False
 
     def take(self, rows: bytes, multiplicities: bytes) -> bool:
         self.rows.append(rows)
@@ -109,7 +121,10 @@ class _Kept:
     def tick(self, n_orderings: int) -> bool:
         self.progress(n_orderings, self.most, f"{n_orderings} distinct orderings")
         self.stopped = self.stop()
-        return not self.stopped
+        self.n_ticks += 1
+        # Without exclusions, or when Burnside's count is within the limit, the work is bounded by that count.
+        self.gave_up = self.most > self.limit and self.n_ticks > _MOST_TICKS
+        return not self.stopped and not self.gave_up
 
     def arrays(self, n_sites: int) -> tuple[NDArray[np.uint8], IntArray]:
         multiplicity = np.frombuffer(b"".join(self.multiplicities), dtype=np.int64).copy()
