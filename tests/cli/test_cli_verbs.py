@@ -297,9 +297,7 @@ def test_the_study_file_of_init_means_what_its_preset_means(capfd, tmp_path, pre
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_key_is_in_the_study_file_and_may_be_taken_out_of_its_comment(tmp_path, preset):
     template = study_template("Li3YCl6", preset, tmp_path / "study.yaml")
-    opened = "\n".join(
-        line.replace("  # ", "  ", 1) if line.startswith("  # ") else line for line in template.split("\n")
-    )
+    opened = re.sub(r"^  # ", "  ", template, flags=re.MULTILINE)
     values = yaml.safe_load(opened)
     assert resolve(values) == resolve({"crystal": "Li3YCl6", "preset": preset})
     for name, field in StudySettings.model_fields.items():

@@ -50,8 +50,21 @@ def caught_in(path: Path) -> set[str]:
     """Names of the exceptions that a file or its room catches, to turn them into errors of halion."""
     room = path.parent.glob("*.py") if path.parent.name != "halion" else [path]
     nodes = [node for one in room for node in ast.walk(tree(one))]
-    kinds = [node.type for node in nodes if isinstance(node, ast.ExceptHandler) and node.type]
-    return {name.id for kind in kinds for name in ast.walk(kind) if isinstance(name, ast.Name)}
+    tuples = {
+        target.id: names_in(node.value)
+        for node in nodes
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    caught = {
+        name for node in nodes if isinstance(node, ast.ExceptHandler) and node.type for name in names_in(node.type)
+    }
+    return caught.union(*(tuples.get(name, set()) for name in caught))
+
+
+def names_in(node: ast.AST) -> set[str]:
+    return {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
 
 
 def test_rooms_raise_errors_of_halion():

@@ -18,7 +18,7 @@ from halion.cli.options import (
     room_settings,
     triple,
 )
-from halion.cli.terminal import Shown, Table, Watcher
+from halion.cli.terminal import Shown, Table, Watcher, stop_on_signal
 from halion.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -89,13 +89,14 @@ def enumerated(crystal: DisorderedCrystal, composition: Composition, settings: O
     """The distinct orderings, with their progress shown."""
     from halion.orderings import enumerate_orderings
 
-    with Watcher() as watcher:
+    with Watcher() as watcher, stop_on_signal() as stop:
         return enumerate_orderings(
             crystal,
             composition,
             closest_cations=settings.closest_cations_angstrom,
             limit=settings.limit,
             progress=watcher.stage("orderings"),
+            stop=stop,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -57,18 +58,24 @@ def command(
     with Watcher() as watcher, stop_on_signal() as stop:
         results = run_study(settings, folder, observe=watcher, stop=stop)
     page = folder / "report" / "report.html"
-    answered = results.conductivity is not None
     return Shown(
         record=_record(results, folder, page),
         text=[report_text(results), f"report: {page}"],
         as_json=as_json,
-        # No temperature gave as much as a bound: physics refused the question.
-        exit_code=EXIT_DONE if answered else EXIT_PHYSICS,
+        exit_code=EXIT_DONE if _is_answered(results) else EXIT_PHYSICS,
     )
+
+
+def _is_answered(results: StudyResults) -> bool:
+    """Whether there is a value or at least a bound; otherwise physics refused the question."""
+    sigma = results.conductivity
+    values = (sigma.conductivity_ms_per_cm, sigma.upper_bound_ms_per_cm) if sigma else ()
+    return any(math.isfinite(value) for value in values)
 
 
 def _record(results: StudyResults, folder: Path, page: Path) -> dict[str, Any]:
     from halion.records import to_record
+    from halion.transport import summary_rows
 
     return {
         "title": results.title,
@@ -76,17 +83,7 @@ def _record(results: StudyResults, folder: Path, page: Path) -> dict[str, Any]:
         "report": str(page),
         "conductivity": to_record(results.conductivity),
         "arrhenius": to_record(results.arrhenius),
-        "runs": [
-            to_record(
-                {
-                    "temperature_k": run.target_temperature_k,
-                    "diffusivity": run.diffusivity,
-                    "diffusivity_std": run.diffusivity_std,
-                    "verdict": run.verdict,
-                }
-            )
-            for run in results.runs
-        ],
+        "runs": to_record(summary_rows(results.runs)),
         "failures": to_record(results.failures),
         "caveats": list(results.caveats),
     }
