@@ -181,11 +181,11 @@ def test_the_layout_is_as_documented(whole: Path) -> None:
     """Another program reads the file by its names and units alone."""
     with h5py.File(whole / "trajectory.h5", "r") as file:
         assert file.attrs["schema"] == 1
-        assert file.attrs["symbols"].split() == ["Cu"] * 32
+        assert file.attrs["symbols"].split() == ["Cu"] * 8
         assert file.attrs["timestep_fs"] == 2.0
         assert file.attrs["target_temperature_k"] == 300.0
         assert file["positions_angstrom"].dtype == np.float32
-        assert file["positions_angstrom"].shape == (9, 32, 3)
+        assert file["positions_angstrom"].shape == (9, 8, 3)
         assert file["cell_angstrom"].dtype == np.float64
         assert file["step"][:].tolist() == list(range(0, 41, 5))
         np.testing.assert_allclose(file["time_ps"][:], 0.002 * file["step"][:], rtol=1e-15)

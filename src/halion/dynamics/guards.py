@@ -56,7 +56,11 @@ _CALMER = (
 _DENSER = (
     "use a higher pressure (dynamics.pressure_gpa), a lower temperature, or a potential tuned for this material"
 )
-_THINNER = "use a lower pressure (dynamics.pressure_gpa), a smaller time step, or start from a relaxed structure"
+# The barostat's mass goes as kT barostat_ps^2: a cold, stiff crystal swings faster than the time step can follow.
+_THINNER = (
+    "use a longer dynamics.barostat_ps or a smaller time step (a cold cell swings fast), a lower pressure "
+    "(dynamics.pressure_gpa), or start from a relaxed structure"
+)
 
 
 def refuse_geometry(atoms: Atoms, start_volume: float, limits: Limits = LIMITS) -> None:
