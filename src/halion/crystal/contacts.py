@@ -9,7 +9,7 @@ within 0.65 (r1 + r2): Li-S 1.51 against bonds of 2.4; P-S 1.40 against 2.04; O-
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import gemmi
 import numpy as np
@@ -42,10 +42,9 @@ def find_close_pairs(
     Checked by tests/crystal/test_crystal_contacts.py against a naive search and known pairs.
     """
     pairs, notes, refused = [], [], []
-    for first, second in itertools.combinations_with_replacement(range(len(orbits)), 2):
+    for first, second, distance in _near_orbits(orbits, cell):
         one, other = orbits[first], orbits[second]
         exclusive, impossible = _limits(one, other, charges)
-        distance = shortest_distance(one.fractional[0], other.fractional, cell, max(exclusive, impossible))
         together = 2 - one.vacancy - other.vacancy
         if distance < impossible:
             if together > 2 * _FULL:
@@ -74,6 +73,18 @@ def _limits(one: Orbit, other: Orbit, charges: Mapping[str, float]) -> tuple[flo
     return exclusive, impossible
 
 
+def _near_orbits(orbits: Sequence[Orbit], cell: FloatArray) -> Iterator[tuple[int, int, float]]:
+    """Pairs of orbits nearer than any limit, with their shortest distance; one site stands for its orbit."""
+    radius = 2 * max(gemmi.Element(element).covalent_r for orbit in orbits for element in orbit.occupancy)
+    everything = np.concatenate([orbit.fractional for orbit in orbits])
+    starts = np.concatenate([[0], np.cumsum([orbit.n_sites for orbit in orbits])[:-1]])
+    for first, orbit in enumerate(orbits):
+        distances = np.minimum.reduceat(_distances(orbit.fractional[0], everything, cell, radius), starts)
+        for second in np.flatnonzero(distances <= radius):
+            if second >= first:
+                yield first, int(second), float(distances[second])
+
+
 def shortest_distance(point: FloatArray, others: FloatArray, cell: FloatArray, radius: float) -> float:
     """Shortest distance from a site to others and their periodic images, itself left out; inf beyond `radius`.
 
@@ -83,15 +94,22 @@ def shortest_distance(point: FloatArray, others: FloatArray, cell: FloatArray, r
         cell: (3, 3) Angstrom.
         radius: images up to this distance are looked at, Angstrom.
     """
-    # Lattice planes are 1 / |reciprocal vector| apart: so many cells reach `radius` from anywhere in [0, 1).
+    return float(_distances(point, others, cell, radius).min())
+
+
+def _distances(point: FloatArray, others: FloatArray, cell: FloatArray, radius: float) -> FloatArray:
+    """(n,) distance to the nearest image of each site, inf beyond `radius`; the site itself is left out."""
+    # Lattice planes are 1 / |reciprocal vector| apart: so many cells reach `radius` from steps in [-1/2, 1/2].
     reach = np.ceil(radius * np.linalg.norm(np.linalg.inv(cell), axis=0)).astype(int)
-    shifts = np.array(list(itertools.product(*(range(-n, n + 1) for n in reach))))
+    shifts = np.array(list(itertools.product(*(range(-n, n + 1) for n in reach)))) @ cell
     steps = others - point
-    steps -= np.round(steps)
-    distances = np.linalg.norm((steps[:, None, :] + shifts[None, :, :]) @ cell, axis=2)
-    # The site itself is at zero to rounding; two sites nearer than this were merged before.
-    near = distances[(distances > 1e-6) & (distances <= radius)]
-    return float(near.min()) if len(near) else np.inf
+    steps = (steps - np.round(steps)) @ cell
+    nearest = np.full(len(others), np.inf)
+    for shift in shifts:
+        distances = np.linalg.norm(steps + shift, axis=1)
+        # The site itself is at zero to rounding; two sites nearer than this were merged before.
+        nearest = np.minimum(nearest, np.where(distances > 1e-6, distances, np.inf))
+    return np.where(nearest <= radius, nearest, np.inf)
 
 
 def _name(orbit: Orbit) -> str:
