@@ -10,7 +10,7 @@ from halion.errors import CrystalError
 __all__ = ["is_unknown", "read_number"]
 
 # A CIF number: decimal or exponent form, with its standard uncertainty in units of the last digit.
-_NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?)(?:\(\d*\.?\d*\))?")
+_NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?)(?:\(\d*\.?\d*\))?", re.ASCII)
 
 
 def is_unknown(value: str) -> bool:

@@ -17,7 +17,7 @@ import spglib
 from scipy.optimize import linear_sum_assignment
 
 from halion.arrays import FloatArray, IntArray
-from halion.crystal.symmetry import by_spglib, site_types
+from halion.crystal.symmetry import TOLERANCE, by_spglib, site_types
 from halion.crystal.types import DisorderedCrystal
 from halion.errors import CrystalError
 
@@ -129,8 +129,9 @@ def _primitive(crystal: DisorderedCrystal, elements: list[str]) -> _Primitive:
     occupancies = [dict(orbit.occupancy) for orbit in crystal.orbits]
     types = site_types(occupancies)
     table = {int(kind): [occupancy.get(e, 0.0) for e in elements] for kind, occupancy in zip(types, occupancies)}
-    found = by_spglib(spglib.find_primitive, (crystal.cell, crystal.fractional, types[crystal.site_orbit]))
-    cell = None if found is None else spglib.niggli_reduce(found[0])
+    average = (crystal.cell, crystal.fractional, types[crystal.site_orbit])
+    found = by_spglib(lambda: spglib.find_primitive(average, symprec=TOLERANCE))
+    cell = None if found is None else by_spglib(lambda: spglib.niggli_reduce(found[0]))
     if cell is None:
         raise CrystalError(
             "spglib finds no primitive cell",

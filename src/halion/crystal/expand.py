@@ -16,7 +16,7 @@ from halion.crystal.cif_sites import OCCUPANCY_TOLERANCE, SiteRow
 from halion.crystal.cif_symmetry import Operations
 from halion.errors import CrystalError
 
-__all__ = ["Group", "expand_rows", "shortest"]
+__all__ = ["Group", "expand_rows"]
 
 # Rows within this distance are one site: four times the error of a coordinate rounded to 0.001 in a 10 Angstrom
 # cell, and a fifth of the least distance between refined split positions.
@@ -54,7 +54,7 @@ def expand_rows(
     """
     placed: list[tuple[list[SiteRow], FloatArray]] = []
     notes: list[str] = []
-    total = 0
+    everything, owner = np.empty((0, 3)), np.empty(0, dtype=np.int64)
     for row in rows:
         sites, moved = _orbit(row, operations, cell, where)
         if moved > 1e-3:
@@ -63,14 +63,16 @@ def expand_rows(
             notes.append(
                 f"{row.label} has {len(sites)} sites in the cell; the file states multiplicity {row.multiplicity}."
             )
-        home = next((group for group in placed if _coincide(sites[0], group[1], cell)), None)
+        nearest, distance = _nearest(sites[0], everything, cell)
+        home = placed[owner[nearest]] if distance <= SAME_SITE else None
         if home is not None and len(home[1]) == len(sites):
-            notes += _merge_note(home[0][0], row, shortest(home[1] - sites[0], cell))
+            notes += _merge_note(home[0][0], row, distance)
             home[0].append(row)
         else:
+            everything = np.concatenate([everything, sites])
+            owner = np.concatenate([owner, np.full(len(sites), len(placed))])
             placed.append(([row], sites))
-            total += len(sites)
-        if total > _MOST_SITES:
+        if len(everything) > _MOST_SITES:
             raise CrystalError(
                 f"the cell has more than {_MOST_SITES} sites",
                 where=where,
@@ -80,17 +82,17 @@ def expand_rows(
     return tuple(group for group, _ in groups), (*notes, *(note for _, note in groups if note))
 
 
-def shortest(differences: FloatArray, cell: FloatArray) -> float:
-    """Shortest of some fractional difference vectors modulo the lattice, Angstrom, if that is below half a cell.
+def _nearest(point: FloatArray, sites: FloatArray, cell: FloatArray) -> tuple[int, float]:
+    """Index and distance (Angstrom) of the site nearest to a point; inf without sites.
 
-    Each component is wrapped to [-1/2, 1/2): exact for near coincidences in any cell, which is all it is used for.
+    Each component is wrapped to [-1/2, 1/2]: exact for near coincidences in any cell, which is all it is used for.
     """
-    wrapped = differences - np.round(differences)
-    return float(np.min(np.linalg.norm(np.atleast_2d(wrapped) @ cell, axis=1)))
-
-
-def _coincide(point: FloatArray, sites: FloatArray, cell: FloatArray) -> bool:
-    return shortest(sites - point, cell) <= SAME_SITE
+    if not len(sites):
+        return 0, np.inf
+    steps = sites - point
+    distances = np.linalg.norm((steps - np.round(steps)) @ cell, axis=1)
+    nearest = int(np.argmin(distances))
+    return nearest, float(distances[nearest])
 
 
 def _orbit(row: SiteRow, operations: Operations, cell: FloatArray, where: str) -> tuple[FloatArray, float]:
@@ -118,7 +120,7 @@ def _orbit(row: SiteRow, operations: Operations, cell: FloatArray, where: str) -
 def _distinct(images: FloatArray, cell: FloatArray) -> FloatArray:
     sites: list[FloatArray] = []
     for image in images:
-        if not sites or shortest(np.array(sites) - image, cell) > _SAME_IMAGE:
+        if _nearest(image, np.array(sites), cell)[1] > _SAME_IMAGE:
             sites.append(image)
     # 1 - 1e-17 wraps to 1.0, and -1e-17 to nearly one: both are the origin.
     wrapped = np.array(sites) % 1.0

@@ -58,13 +58,13 @@ def site_types(occupancies: Sequence[dict[str, float]]) -> IntArray:
     return np.array([known.setdefault(key, len(known) + 1) for key in keys], dtype=np.int64)
 
 
-def by_spglib(function: Callable[..., Found], crystal: tuple[FloatArray, FloatArray, IntArray]) -> Found | None:
-    """What a function of spglib finds in (cell, fractional, types) at our tolerance; None if it finds nothing."""
+def by_spglib(question: Callable[[], Found]) -> Found | None:
+    """What spglib answers; None if it finds nothing."""
     with warnings.catch_warnings():
         # spglib 2.8 announces a change from returning None to raising; both are met here.
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
-            return function(crystal, symprec=TOLERANCE)
+            return question()
         except spglib.error.SpglibError:
             return None
 
@@ -78,7 +78,7 @@ def find_symmetry(groups: Sequence[Group], cell: FloatArray, operations: Operati
     fractional = np.concatenate([group.fractional for group in groups])
     home = np.repeat(np.arange(len(groups)), [len(group.fractional) for group in groups])
     types = site_types([group.occupancy for group in groups])[home]
-    found = by_spglib(spglib.get_symmetry_dataset, (cell, fractional, types))
+    found = by_spglib(lambda: spglib.get_symmetry_dataset((cell, fractional, types), symprec=TOLERANCE))
     if found is None:
         raise CrystalError(
             "no space group can be found: sites may stand on top of each other, or the cell is none",
