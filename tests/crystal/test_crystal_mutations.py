@@ -166,6 +166,7 @@ def test_the_largest_cell_does_not_hang(tmp_path, place, occupancy):
     path.write_text(cif(rows, (31.0, 31.0, 62.0, 90, 90, 90), ["x,y,z", "-x,-y,-z"]))
     start = time.perf_counter()
     crystal = read_crystal(path)
-    assert crystal.n_atoms == pytest.approx(1900 * occupancy)
+    # The first scattered point is the origin, an inversion centre: one site instead of two.
+    assert crystal.n_atoms == pytest.approx(1900 * occupancy, rel=1e-3)
     # 1 to 4 s on one 2026 server core; the rest is room for a busy machine.
     assert time.perf_counter() - start < 30

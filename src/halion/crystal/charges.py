@@ -27,7 +27,7 @@ __all__ = ["Charges", "amounts_of", "assign_charges", "decide_charges"]
 LARGEST_NET_CHARGE = 0.03
 # A mean charge below this is neutral to the digits of the occupancies, e.
 _NEUTRAL = 0.01
-# Every combination of states is looked at, up to this many (30 MB, 0.3 s); beyond it the rarest states are left out.
+# So many combinations of states are looked at (30 MB, 0.3 s); beyond that the rarest states are left out.
 _MOST_COMBINATIONS = 200_000
 _FIX = (
     "state the charges in _atom_type_oxidation_number or as type symbols (Li+, Y3+, Cl-), and check the occupancies"
