@@ -92,6 +92,7 @@ def test_nvt_potential_energy_obeys_equipartition(nvt: Sample) -> None:
     assert_mean(nvt.virial, N_DOF * KT, 1 / 8)
 
 
+@pytest.mark.slow
 def test_plain_ase_is_too_hot_by_one_atom() -> None:
     """The fault that we correct: 3N kT in 3N - 3 degrees of freedom."""
     assert_mean(sample("nvt", 3_000, count_like_ase=True).kinetic, 3 * 8 * KT, 1 / 8)
@@ -106,7 +107,7 @@ def test_npt_reaches_the_target_pressure(npt: Sample) -> None:
 
 
 def test_npt_obeys_the_virial_theorem_of_the_volume(npt: Sample) -> None:
-    """< (P_int - P_ext) V > = -kT, Martyna, Tobias and Klein 1994, eq. 2.8: exact at any size."""
+    """< (P_int - P_ext) V > = -kT, of the MTK equations (1994): exact at any size."""
     error = block_error(npt.pressure_volume)
     assert abs(npt.pressure_volume.mean() + KT) < SIGMAS * error
     # Each of the terms that cancel here (P_ext V, the virial and the ideal gas) is 0.2 to 0.8 eV: 3 sigma and more.
@@ -118,6 +119,7 @@ def test_npt_cell_has_the_temperature_of_the_atoms(npt: Sample) -> None:
     assert_mean(npt.cell_kinetic, 6 * KT, 1 / 2)
 
 
+@pytest.mark.slow
 def test_plain_ase_has_a_cell_half_as_hot_again() -> None:
     assert_mean(sample("npt", 4_000, count_like_ase=True).cell_kinetic, 9 * KT, 1 / 3)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import multiprocessing
 import resource
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,12 +18,26 @@ import pytest
 from dynamics_cases import copper, emt, same_bits, stage
 from test_dynamics_run import StopAfter, assert_same, assert_same_state
 
+from halion import dynamics
 from halion.dynamics import Trajectory, open_trajectory, run_stage
-from halion.dynamics.layout import SCHEMA
+from halion.dynamics.layout import SCHEMA, Frame, Header, encode, stack
 from halion.dynamics.segments import read_segment, segment_paths
 from halion.errors import DiskFull, HalionError, Interrupted, RunFolderError, TornFile, TrajectoryError
 
 STAGE = stage("npt", n_steps=40)
+HEADER = Header(
+    inputs_digest="",
+    symbols=("Cu",),
+    ensemble="nvt",
+    n_steps=2000,
+    timestep_fs=1.0,
+    target_temperature_k=300.0,
+    target_pressure_gpa=np.nan,
+    store_every_steps=1,
+    potential="emt",
+    weights_sha256="",
+    written_by="a test",
+)
 
 
 @pytest.fixture(scope="module")
@@ -214,6 +231,50 @@ def test_nothing_there_is_told(tmp_path: Path) -> None:
         file["positions"] = np.zeros((3, 3))
     with pytest.raises(TornFile, match="no schema"):
         open_trajectory(tmp_path / "other.h5")
+
+
+def test_reading_needs_no_torch() -> None:
+    """`open_trajectory` serves the transport and report verbs, which must not wait for a potential."""
+    code = "import sys, halion.dynamics as d; d.open_trajectory; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_names_of_the_room_are_there() -> None:
+    for name in dynamics.__all__:
+        assert getattr(dynamics, name).__name__ == name
+    with pytest.raises(AttributeError, match="nothing"):
+        dynamics.nothing  # noqa: B018
+
+
+def test_two_thousand_frames_survive_the_chunks(tmp_path: Path) -> None:
+    """Blocks of every size, across chunk borders in time and atoms, come back as they went in."""
+    rng, symbols = np.random.default_rng(0), ("Cu",) * 45
+    header = dataclasses.replace(HEADER, symbols=symbols)
+    blocks, start = [], 0
+    for n in (1, 127, 128, 129, 0, 700, 915):
+        frames = [
+            Frame(
+                step=start + k,
+                time_ps=float(k),
+                temperature_k=rng.random(),
+                potential_energy_ev=rng.normal(),
+                pressure_gpa=rng.normal(),
+                conserved_energy_ev=np.nan,
+                cell_angstrom=rng.random((3, 3)),
+                positions_angstrom=rng.normal(size=(45, 3)) * 10,
+            )
+            for k in range(n)
+        ]
+        blocks.append(stack(frames, 45))
+        start += n
+    path = tmp_path / "trajectory.h5"
+    path.write_bytes(encode(header, blocks, {"step": np.array([1999.0])}))
+    trajectory = open_trajectory(path)
+    assert trajectory.steps.tolist() == list(range(2000))
+    for name, found in (("positions_angstrom", trajectory.positions), ("cell_angstrom", trajectory.cells)):
+        expected = np.concatenate([block[name] for block in blocks]).astype(float)
+        assert same_bits(found, expected)
+    assert np.isnan(trajectory.conserved_energy).all()
 
 
 def in_a_child(function: Callable[[], None], file_size_limit: int) -> int:

@@ -24,9 +24,10 @@ class Limits:
     """What a sound run never reaches.
 
     Attributes:
-        closest_of_covalent: shortest distance over the sum of covalent radii. Bonded atoms vibrate around 0.85
-            to 1.1 (Y-Cl 0.84, O-H 0.99); fused ones lie below 0.6.
-        largest_force: eV/Angstrom. Thermal forces at 1000 K stay below about 10, hydrogen included.
+        closest_of_covalent: shortest distance over the sum of covalent radii. Bonds have about 1 (O-H 0.99, Y-Cl
+            0.89) and vibrate by a tenth; fused atoms lie below 0.6.
+        largest_force: eV/Angstrom. A bond of stiffness k feels sqrt(k kB T): 2 eV/Angstrom for O-H, the stiffest
+            (48 eV/Angstrom^2), at 1000 K.
         temperature_factor: kinetic temperature over the stage's highest target.
         temperature_sigmas: ... and never fewer than so many standard deviations sqrt(2 / (3N - 3)) above it,
             because few atoms fluctuate by much.

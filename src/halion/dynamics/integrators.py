@@ -5,10 +5,10 @@ integrators count 3N, which makes the true temperature N / (N - 1) too high (2.6
 and barostat are told of N - 1 atoms: 3 (N - 1) kT drives the first link of the chain while the other links keep
 kT, and 1 / (3N - 3) couples cell and momenta. That alone leaves exp(-H / kT) stationary: lowering ASE's kT
 instead would cool the rest of the chain and the barostat too. Temperatures are reported with 3N - 3
-(Tuckerman, Statistical Mechanics, 2010, section 4.10; LAMMPS counts the same).
+(Tuckerman, Statistical Mechanics, Oxford 2010, chapter 4; LAMMPS counts the same).
 
 Cell. ASE's cell momentum is a symmetric matrix, hence of 6 degrees of freedom, but its thermostat drives 9 kT
-into it: the cell would be half as hot again. Here it is 6 (ibid., section 5.11).
+into it: the cell would be half as hot again. Here it is 6 (ibid., chapter 5).
 
 Pressure. The internal pressure is sum(p p / m) / V plus the virial, with the momenta as they are (LAMMPS' way). The
 centre of mass, held at rest, would add kT / V: 7 MPa for 40 atoms at 600 K and 30 Angstrom^3 per atom.
