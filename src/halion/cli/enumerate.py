@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from halion.orderings import Composition, OrderingCount, OrderingSet
     from halion.settings import OrderingSettings
 
-__all__ = ["command", "composition_of", "enumerated", "orderings_options"]
+__all__ = ["command", "enumerated", "orderings_options"]
 
 
 def command(
@@ -49,11 +49,11 @@ def command(
         new_file(output)
 
     from halion.crystal import load_crystal
-    from halion.orderings import count_orderings, exclusion_distances, save_orderings
+    from halion.orderings import composition_for, count_orderings, exclusion_distances, save_orderings
     from halion.records import to_record
 
     loaded = load_crystal(crystal)
-    composition = composition_of(loaded, settings)
+    composition = composition_for(loaded, settings)
     count = count_orderings(loaded, composition)
     found = None if count_only else enumerated(loaded, composition, settings)
     if output and found:
@@ -76,13 +76,6 @@ def orderings_options(
             limit=limit,
         )
     ).orderings
-
-
-def composition_of(crystal: DisorderedCrystal, settings: OrderingSettings) -> Composition:
-    """Whole atoms in the supercell that the settings name, or in the best one up to their largest."""
-    from halion.orderings import choose_composition, choose_supercell
-
-    return choose_composition(crystal, settings.supercell or choose_supercell(crystal, settings.max_atoms))
 
 
 def enumerated(crystal: DisorderedCrystal, composition: Composition, settings: OrderingSettings) -> OrderingSet:

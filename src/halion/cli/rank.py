@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from halion.cli.enumerate import composition_of, enumerated, orderings_options
+from halion.cli.enumerate import enumerated, orderings_options
 from halion.cli.options import (
     AsJson,
     ClosestCations,
@@ -87,7 +87,7 @@ def command(
 
 
 def _orderings(source: str, settings: OrderingSettings) -> OrderingSet:
-    from halion.orderings import load_orderings
+    from halion.orderings import composition_for, load_orderings
 
     if Path(source).suffix in (".h5", ".hdf5"):
         return load_orderings(Path(source))
@@ -95,7 +95,7 @@ def _orderings(source: str, settings: OrderingSettings) -> OrderingSet:
     from halion.crystal import load_crystal
 
     crystal = load_crystal(source)
-    return enumerated(crystal, composition_of(crystal, settings), settings)
+    return enumerated(crystal, composition_for(crystal, settings), settings)
 
 
 def _write(table: Ranking, folder: Path) -> list[Path]:

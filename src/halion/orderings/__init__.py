@@ -1,5 +1,6 @@
 """Orderings: a disordered crystal to its distinct ordered cells, exactly counted, with multiplicities."""
 
+from halion.orderings.choose import composition_for
 from halion.orderings.composition import choose_composition
 from halion.orderings.count import count_orderings
 from halion.orderings.enumerate import enumerate_orderings
@@ -16,6 +17,7 @@ __all__ = [
     "PairExclusion",
     "choose_composition",
     "choose_supercell",
+    "composition_for",
     "count_orderings",
     "enumerate_orderings",
     "exclusion_distances",

@@ -17,8 +17,7 @@ from halion.crystal import load_crystal
 from halion.orderings import (
     Composition,
     OrderingCount,
-    choose_composition,
-    choose_supercell,
+    composition_for,
     count_orderings,
     enumerate_orderings,
 )
@@ -81,8 +80,7 @@ def plan_study(settings: StudySettings, folder: Path | str = ".") -> StudyPlan:
         HalionError: what a run would meet at once: a crystal, composition or potential that cannot be used.
     """
     crystal = load_crystal(settings.crystal)
-    supercell = settings.orderings.supercell or choose_supercell(crystal, settings.orderings.max_atoms)
-    composition = choose_composition(crystal, supercell)
+    composition = composition_for(crystal, settings.orderings)
     found = enumerate_orderings(
         crystal,
         composition,
@@ -125,14 +123,14 @@ def plan_study(settings: StudySettings, folder: Path | str = ".") -> StudyPlan:
 
 
 def _seconds_per_step(name: str, device: str, atoms: object) -> float:
-    """Median time of one evaluation, the first (which warms caches) left out."""
+    """Least time of one evaluation after the first, which warms caches; other work only makes it longer."""
     potential = load_potential(name, device=device)
     times = []
     for _ in range(8):
         began = time.perf_counter()
         potential.evaluate(atoms)
         times.append(time.perf_counter() - began)
-    return float(np.median(times[1:]))
+    return min(times[1:])
 
 
 def _existing(folder: Path) -> Path:

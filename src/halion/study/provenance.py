@@ -29,7 +29,7 @@ def source_commit() -> str:
         if not (Path(top) / "src" / "halion").is_dir():
             return ""  # installed inside somebody else's checkout
         return _git(folder, "rev-parse", "HEAD") + (
-            "+changes" if _git(folder, "status", "--porcelain", "--", ".") else ""
+            "+changes" if _git(Path(top), "status", "--porcelain", "src") else ""
         )
     except (OSError, subprocess.CalledProcessError):
         return ""
@@ -79,7 +79,9 @@ def record_session(
     session = {
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(began)),
         "wall_s": round(time.time() - began, 1),
-        "command": " ".join(["halion", *sys.argv[1:]]) if Path(sys.argv[0]).name == "halion" else "library call",
+        "command": " ".join(["halion", *sys.argv[1:]])
+        if Path(sys.argv[0]).name == "halion" or "halion.cli" in sys.argv[0]
+        else "library call",
         "workers": settings.machine.workers,
         "threads_per_worker": settings.machine.threads_per_worker,
         "device": settings.machine.device,

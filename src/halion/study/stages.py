@@ -17,14 +17,13 @@ from halion.errors import PhysicsRefusal
 from halion.files import read_json
 from halion.orderings import (
     OrderingSet,
-    choose_composition,
-    choose_supercell,
+    composition_for,
     enumerate_orderings,
     load_orderings,
     save_orderings,
 )
 from halion.progress import Stop
-from halion.ranking import Candidate, Ranking, Relaxation, Selection, rank, select_candidates
+from halion.ranking import Candidate, Ranking, RefusedOrdering, Relaxation, Selection, rank, select_candidates
 from halion.records import from_record, to_record
 from halion.settings import StudySettings
 from halion.study.engine import LocalEngine
@@ -75,13 +74,13 @@ def orderings(context: Context) -> OrderingSet:
     if step.is_done:
         return load_orderings(stored)
     step.begin()
-    supercell = settings.supercell or choose_supercell(crystal, settings.max_atoms)
     found = enumerate_orderings(
         crystal,
-        choose_composition(crystal, supercell),
+        composition_for(crystal, settings),
         closest_cations=settings.closest_cations_angstrom,
         limit=settings.limit,
         progress=context.board.progress("orderings"),
+        stop=context.stop,
     )
     save_orderings(found, stored)
     step.commit({"composition": to_record(found.composition), "count": to_record(found.count)})
@@ -147,12 +146,13 @@ def ranking(context: Context, chosen: Selection, steps: Sequence[Step], n_orderi
                 where=str(steps[0].folder.parent),
                 fix="choose another potential (--potential), or check the crystal's sites (halion enumerate)",
             )
-        name = steps[0].value()["potential"]["name"] if steps[0].is_done else context.settings.ranking.potential
+        name = next(step.value()["potential"]["name"] for step in steps if not refusal_of(step))
         table = rank(
             pairs,
             potential=name,
             n_orderings=n_orderings,
             temperature_k=context.settings.ranking.temperature_k,
+            refused=_refused(chosen.candidates, steps),
         )
         step.begin().commit(to_record(table))
     context.board.tell("ranking", 1, 1)
@@ -164,6 +164,19 @@ def _relaxed(chosen: Sequence[Candidate], steps: Sequence[Step]) -> list[tuple[C
         (candidate, from_record(Relaxation, step.value()["relaxation"]))
         for candidate, step in zip(chosen, steps, strict=True)
         if not refusal_of(step)
+    ]
+
+
+def _refused(chosen: Sequence[Candidate], steps: Sequence[Step]) -> list[RefusedOrdering]:
+    return [
+        RefusedOrdering(
+            ordering=candidate.ordering,
+            multiplicity=candidate.multiplicity,
+            electrostatic_energy=candidate.electrostatic_energy,
+            reason=reason,
+        )
+        for candidate, step in zip(chosen, steps, strict=True)
+        if (reason := refusal_of(step))
     ]
 
 
