@@ -164,6 +164,8 @@ def test_wrong_formula_sum_is_noted(read):
 
 def test_wrong_group_number_is_noted(read):
     assert has_note(read(cif(extra="_space_group_IT_number 10")), "number 10", "number 12")
+    assert has_note(read(cif(extra="_symmetry_space_group_name_H-M 'P 2/m'")), "number 10", "number 12")
+    assert not has_note(read(cif(extra="_symmetry_space_group_name_H-M 'C 2/m'")), "number")
 
 
 def test_a_file_in_p1_has_the_orbits_of_its_symmetry(read):

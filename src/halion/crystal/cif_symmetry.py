@@ -16,7 +16,7 @@ from halion.arrays import FloatArray, IntArray
 from halion.crystal.cif_file import CifBlock
 from halion.errors import CrystalError
 
-__all__ = ["Operations", "read_operations"]
+__all__ = ["HERMANN_MAUGUIN_TAGS", "NUMBER_TAGS", "Operations", "read_operations"]
 
 _LIST_TAGS = (
     "_space_group_symop_operation_xyz",
@@ -25,7 +25,7 @@ _LIST_TAGS = (
     "_symmetry_equiv.pos_as_xyz",
 )
 _HALL_TAGS = ("_space_group_name_Hall", "_symmetry_space_group_name_Hall", "_symmetry.space_group_name_Hall")
-_HM_TAGS = (
+HERMANN_MAUGUIN_TAGS = (
     "_space_group_name_H-M_alt",
     "_symmetry_space_group_name_H-M",
     "_space_group_name_H-M",
@@ -34,7 +34,7 @@ _HM_TAGS = (
     "_symmetry_space_group_name_H-M_alt",
     "_symmetry.space_group_name_H-M",
 )
-_NUMBER_TAGS = ("_space_group_IT_number", "_symmetry_Int_Tables_number", "_symmetry.Int_Tables_number")
+NUMBER_TAGS = ("_space_group_IT_number", "_symmetry_Int_Tables_number", "_symmetry.Int_Tables_number")
 # 48 rotations times the 4 centrings of F: no conventional cell has more.
 _MOST_OPERATIONS = 192
 # Refined cells obey their metric to the precision of their numbers; one percent is a wrong group or cell.
@@ -145,7 +145,7 @@ def _from_symbols(cif: CifBlock, cell: FloatArray) -> tuple[list[gemmi.Op], tupl
             )
         except (RuntimeError, ValueError):
             pass  # a mistyped Hall symbol: the Hermann-Mauguin symbol may still tell
-    symbol, number = cif.text(*_HM_TAGS), cif.text(*_NUMBER_TAGS)
+    symbol, number = cif.text(*HERMANN_MAUGUIN_TAGS), cif.text(*NUMBER_TAGS)
     group = _by_name(symbol, cell) if symbol else None
     told = f"space group {symbol}"
     if group is None and re.fullmatch(r"\d{1,3}", number) and 1 <= int(number) <= 230:

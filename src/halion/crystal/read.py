@@ -6,11 +6,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import gemmi
+
 from halion.crystal.charges import amounts_of, decide_charges
 from halion.crystal.cif_cell import read_cell
 from halion.crystal.cif_file import CifBlock, read_block
 from halion.crystal.cif_sites import SiteRow, read_sites
-from halion.crystal.cif_symmetry import read_operations
+from halion.crystal.cif_symmetry import HERMANN_MAUGUIN_TAGS, NUMBER_TAGS, read_operations
 from halion.crystal.contacts import find_close_pairs
 from halion.crystal.expand import expand_rows
 from halion.crystal.symmetry import find_symmetry
@@ -101,10 +103,13 @@ def _source(cif: CifBlock) -> str:
 
 
 def _stated_group_note(cif: CifBlock, number: int) -> tuple[str, ...]:
-    stated = cif.text("_space_group_IT_number", "_symmetry_Int_Tables_number")
-    if not re.fullmatch(r"\d{1,3}", stated) or int(stated) == number:
+    stated = cif.text(*NUMBER_TAGS)
+    if not re.fullmatch(r"\d{1,3}", stated):
+        named = gemmi.find_spacegroup_by_name(cif.text(*HERMANN_MAUGUIN_TAGS))
+        stated = str(named.number) if named is not None else ""
+    if not stated or int(stated) == number:
         return ()
-    return (f"The file states space group number {stated}; its atoms have number {number}.",)
+    return (f"The file states space group number {int(stated)}; its atoms have number {number}.",)
 
 
 def _wyckoff_notes(rows: Sequence[SiteRow], orbits: Sequence[Orbit]) -> tuple[str, ...]:
