@@ -45,13 +45,14 @@ if [ "$extras" = test ] && ! { command -v chromium >/dev/null && command -v chro
     say "no Chromium: the browser tests will skip. To run them: apt-get install chromium chromium-driver"
 fi
 
-# The stamp names everything that the installation depends on; sources too, since they hold compiled code.
-stamp=$(cat pyproject.toml constraints.txt CMakeLists.txt $(find src -name '*.cpp' | sort) | sha256sum | cut -d' ' -f1)-$extras
+# The stamp names everything that the installation depends on: a changed source is installed again.
+stamp=$(find pyproject.toml constraints.txt CMakeLists.txt README.md src -type f ! -name '*.pyc' ! -name '*.so' -print0 |
+  sort -z | xargs -0 sha256sum | sha256sum | cut -d' ' -f1)-$extras
 if [ "$(cat "$venv/.halion-stamp" 2>/dev/null)" != "$stamp" ]; then
   [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
   say "installing halion into $venv"
   # torch first and by its exact version, so that a build that is at hand is taken and no other is looked for.
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".${extras:+[$extras]}"
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt ".${extras:+[$extras]}"
   echo "$stamp" >"$venv/.halion-stamp"
 fi
