@@ -25,7 +25,7 @@ need_packages() {
 
 python=""
 for candidate in ${HALION_PYTHON:-} python3.13 python3.12 python3.11 python3; do
-  if command -v "$candidate" >/dev/null && "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+  if command -v "$candidate" >/dev/null && "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
     python=$candidate
     break
   fi
@@ -52,7 +52,7 @@ if [ "$(cat "$venv/.halion-stamp" 2>/dev/null)" != "$stamp" ]; then
   [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
   say "installing halion into $venv"
   # torch first and by its exact version, so that a build that is at hand is taken and no other is looked for.
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt ".${extras:+[$extras]}"
+  "$venv/bin/python" -m pip install -qq --disable-pip-version-check -c constraints.txt torch==2.13.0
+  "$venv/bin/python" -m pip install -qq --disable-pip-version-check -c constraints.txt ".${extras:+[$extras]}"
   echo "$stamp" >"$venv/.halion-stamp"
 fi
