@@ -9,7 +9,7 @@ from ase import Atoms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from halion.errors import TornFile, TrajectoryError
+from halion.errors import HalionError, TornFile, TrajectoryError
 from halion.transport import read_trajectory
 from halion.transport.readers import unwrap
 
@@ -99,3 +99,104 @@ def test_atoms_that_change_are_refused(tmp_path):
     ase.io.write(tmp_path / "odd.extxyz", [*frames[:10], frames[10][[1, 2, 0, 3, 4]]])
     with pytest.raises(TrajectoryError, match="same order"):
         read_trajectory(tmp_path / "odd.extxyz")
+
+
+def test_coordinates_wrapped_about_the_origin_are_unwrapped():
+    fractional = small_walk(5, n_frames=300)
+    centred = (fractional + 0.5) % 1.0 - 0.5
+    whole = unwrap(centred @ TRICLINIC, np.repeat(TRICLINIC[None], 300, axis=0), "")
+    assert np.allclose(whole - whole[0], (fractional - fractional[0]) @ TRICLINIC, atol=1e-9)
+
+
+def test_coordinates_wrapped_now_and_then_are_unwrapped():
+    # LAMMPS wraps when it rebuilds its neighbour list, so coordinates stick out by up to the skin in between.
+    fractional = small_walk(6, n_frames=400, step=0.015)
+    lazy, shift = np.empty_like(fractional), np.zeros(fractional.shape[1:])
+    for k, frame in enumerate(fractional):
+        if k % 10 == 0:
+            shift = -np.floor(frame)
+        lazy[k] = frame + shift
+    assert lazy.max() > 1.001
+    whole = unwrap(lazy @ TRICLINIC, np.repeat(TRICLINIC[None], 400, axis=0), "")
+    assert np.allclose(whole - whole[0], (fractional - fractional[0]) @ TRICLINIC, atol=1e-9)
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 10**6))
+def test_wrapping_is_undone_in_a_breathing_cell(seed):
+    fractional = small_walk(seed)
+    scale = 1 + 0.03 * np.sin(np.arange(len(fractional)) / 4)
+    cells = TRICLINIC * scale[:, None, None]
+    whole = unwrap(np.einsum("tni,tij->tnj", fractional % 1.0, cells), cells, "")
+    expected = np.einsum("tni,tij->tnj", fractional - np.floor(fractional[0]), cells)
+    assert np.allclose(whole, expected, atol=1e-9)
+
+
+def test_rare_frames_of_unwrapped_ions_are_left_alone():
+    # Hops of half a small cell between frames, but the ion has left the cell: it was never wrapped.
+    fractional = np.cumsum(np.full((12, 1, 3), 0.5), axis=0)
+    positions = fractional * 6.0
+    assert unwrap(positions, np.repeat(np.eye(3)[None] * 6.0, 12, axis=0), "") is positions
+
+
+def test_the_user_may_know_better(tmp_path):
+    steps = np.array([0.1, 0.55, 0.1, 0.55, 0.2])[:, None, None] * np.ones((1, 2, 1))
+    frames = [
+        Atoms("LiCl", positions=[[6.0 * f[0, 0], 0, 0.001 * k], [3, 3, 3]], cell=np.eye(3) * 6.0, pbc=True)
+        for k, f in enumerate(steps)
+    ]
+    ase.io.write(tmp_path / "rare.extxyz", frames)
+    with pytest.raises(TrajectoryError, match="cannot be told"):
+        read_trajectory(tmp_path / "rare.extxyz", timestep_ps=1.0)
+    read = read_trajectory(tmp_path / "rare.extxyz", timestep_ps=1.0, is_unwrapped=True)
+    assert read.positions[1, 0, 0] == pytest.approx(3.3)
+
+
+def test_a_frame_stored_twice_is_named(tmp_path):
+    frames = write(tmp_path / "run.extxyz", times=False)
+    ase.io.write(tmp_path / "restart.extxyz", [*frames[:12], frames[11], *frames[12:]])
+    with pytest.raises(TrajectoryError, match="frames 11 and 12 are the same") as caught:
+        read_trajectory(tmp_path / "restart.extxyz", timestep_ps=0.05)
+    assert "drop" in caught.value.fix
+    ase.io.write(tmp_path / "back.extxyz", [*frames[:12], *frames[8:]])
+    with pytest.raises(TrajectoryError, match="frames 8 and 12 are the same"):
+        read_trajectory(tmp_path / "back.extxyz", timestep_ps=0.05)
+
+
+def test_no_cell_is_refused(tmp_path):
+    ase.io.write(tmp_path / "cluster.extxyz", [Atoms("LiCl", positions=[[0, 0, k], [2, 0, 0]]) for k in range(5)])
+    with pytest.raises(TrajectoryError, match="frame 0 has no cell"):
+        read_trajectory(tmp_path / "cluster.extxyz", timestep_ps=0.05)
+
+
+def test_an_empty_file_is_refused(tmp_path):
+    (tmp_path / "empty.extxyz").write_text("")
+    with pytest.raises((TornFile, TrajectoryError)):
+        read_trajectory(tmp_path / "empty.extxyz", timestep_ps=0.05)
+
+
+@pytest.mark.parametrize("spacing", [0.0, -0.1, float("nan")])
+def test_time_must_go_on(tmp_path, spacing):
+    write(tmp_path / "run.extxyz")
+    with pytest.raises(TrajectoryError, match="above zero"):
+        read_trajectory(tmp_path / "run.extxyz", timestep_ps=spacing)
+
+
+def test_momenta_give_the_temperature(tmp_path):
+    frames = write(tmp_path / "still.traj")
+    rng = np.random.default_rng(0)
+    for frame in frames:
+        frame.set_momenta(rng.normal(size=(5, 3)))
+    ase.io.write(tmp_path / "run.traj", frames)
+    read = read_trajectory(tmp_path / "run.traj", timestep_ps=0.05)
+    assert read.temperature_k[3] == pytest.approx(frames[3].get_temperature())
+    assert np.isnan(read_trajectory(tmp_path / "still.traj", timestep_ps=0.05).temperature_k).all()
+
+
+@settings(deadline=None, max_examples=40)
+@given(junk=st.binary(max_size=400), suffix=st.sampled_from([".extxyz", ".traj", ".h5", ".xyz"]))
+def test_random_bytes_are_refused(tmp_path_factory, junk, suffix):
+    path = tmp_path_factory.mktemp("junk") / f"run{suffix}"
+    path.write_bytes(junk)
+    with pytest.raises(HalionError):
+        read_trajectory(path, timestep_ps=0.1)

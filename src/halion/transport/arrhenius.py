@@ -12,15 +12,20 @@ from halion.units import BOLTZMANN_EV_PER_K
 
 __all__ = ["fit_arrhenius", "fit_ln_diffusivity"]
 
+# Kinetic temperatures of two short runs at one target differ by this much by chance.
+_SAME_TEMPERATURE = 0.01
+
 
 def fit_arrhenius(runs: Sequence[RunTransport]) -> Arrhenius | None:
     """ln D = ln D0 - Ea / (kB T) through the runs that diffused; None when fewer than two temperatures did.
 
     Weights are 1 / (std/D)^2, taken as absolute errors: the covariance is (X^T W X)^-1, not rescaled by chi^2.
-    Checked by tests/transport/test_transport_arrhenius.py.
+    Runs meant to have one temperature count as one, whatever their kinetic temperatures came out as.
+    Checked by tests/transport/test_transport_conductivity.py.
     """
     used = [run for run in runs if run.is_diffusive]
-    if len({run.target_temperature_k for run in used}) < 2:
+    meant = np.array([_meant_temperature(run) for run in used])
+    if not len(used) or np.ptp(meant) < _SAME_TEMPERATURE * meant.mean():
         return None
     temperatures = np.array([run.temperature_k for run in used])
     diffusivity = np.array([run.diffusivity for run in used])
@@ -36,8 +41,12 @@ def fit_arrhenius(runs: Sequence[RunTransport]) -> Arrhenius | None:
         diffusivity=diffusivity,
         diffusivity_std=std,
         chi2_per_dof=chi2 / dof if dof else float("nan"),
-        left_out_k=np.array([run.target_temperature_k for run in runs if not run.is_diffusive]),
+        left_out_k=np.array([_meant_temperature(run) for run in runs if not run.is_diffusive]),
     )
+
+
+def _meant_temperature(run: RunTransport) -> float:
+    return run.target_temperature_k if np.isfinite(run.target_temperature_k) else run.temperature_k
 
 
 def fit_ln_diffusivity(

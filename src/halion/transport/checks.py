@@ -7,9 +7,10 @@ import numpy as np
 from halion.dynamics.types import Trajectory
 from halion.errors import TrajectoryError
 
-__all__ = ["refuse_unusable"]
+__all__ = ["refuse_short_window", "refuse_unusable"]
 
 _FEWEST_FRAMES = 20
+_FEWEST_LAGS = 3
 
 
 def refuse_unusable(trajectory: Trajectory, species: str) -> None:
@@ -45,4 +46,23 @@ def refuse_unusable(trajectory: Trajectory, species: str) -> None:
             f"{np.median(gaps):g} ps (a frame stored twice or left out at a restart?)",
             where=trajectory.source,
             fix="drop the repeated frames, or analyse the parts before and after the gap one by one",
+        )
+
+
+def refuse_short_window(trajectory: Trajectory, longest_ps: float) -> None:
+    """Refuse a longest lag that leaves fewer than three lags to fit.
+
+    Args:
+        trajectory: evenly spaced.
+        longest_ps: longest lag of the fit.
+    Raises:
+        TrajectoryError: the frames are too far apart for it.
+    """
+    spacing = float(np.diff(trajectory.time_ps).mean())
+    if longest_ps * (1 + 1e-9) < _FEWEST_LAGS * spacing:
+        raise TrajectoryError(
+            f"the longest lag of the fit is {longest_ps:g} ps and frames are {spacing:g} ps apart: a slope "
+            f"needs at least {_FEWEST_LAGS} lags",
+            where=trajectory.source,
+            fix="raise transport.longest_lag_ps or longest_lag_fraction, or store frames more often",
         )

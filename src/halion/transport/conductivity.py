@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from halion.arrays import FloatArray
 from halion.errors import InputError
 from halion.transport.types import Arrhenius, Conductivity, RunTransport
 from halion.units import BOLTZMANN_EV_PER_K, conductivity_to_ms_per_cm
@@ -14,6 +16,8 @@ from halion.units import BOLTZMANN_EV_PER_K, conductivity_to_ms_per_cm
 __all__ = ["conductivity_at", "nernst_einstein"]
 
 _SIGMA_95 = 1.959963984540054  # 97.5 % quantile of the normal distribution
+_SIGMA_95_ONE_SIDED = 1.6448536269514722  # 95 % quantile
+_SAME_TEMPERATURE = 0.02
 
 
 def nernst_einstein(
@@ -42,10 +46,12 @@ def conductivity_at(
     charge: float = 1.0,
     with_covariance: bool = True,
 ) -> Conductivity:
-    """Conductivity at a temperature from the Arrhenius line, or an upper bound where there is none.
+    """Conductivity at a temperature: from the Arrhenius line, or from runs at that temperature, or a bound.
 
-    The interval is log-normal: var ln D(T) = v00 - 2 v01 / kT + v11 / (kT)^2. The volume is extrapolated linearly
-    from the runs' mean volumes (two temperatures and more), otherwise taken from the only one.
+    The interval is log-normal: var ln D(T) = v00 - 2 v01 / kT + v11 / (kT)^2. The volume per mobile ion is a line
+    through those of the runs, within 20 % of the nearest one; that of a single temperature is taken as it is.
+    Without a line, a diffusive run within 2 % of the temperature gives the value (the one with the smallest
+    error); otherwise runs at the temperature or above give an upper bound, as D does not fall when it gets hotter.
 
     Args:
         arrhenius: the line, or None.
@@ -56,20 +62,30 @@ def conductivity_at(
             study do; the interval is then too wide (1.5 times for five temperatures).
     Raises:
         InputError: no runs.
+    Checked by tests/transport/test_transport_conductivity.py.
     """
     if not runs:
         raise InputError("there is no run to take a conductivity from", fix="run the dynamics first")
-    volume, n_ions = _volume(runs, temperature_k), runs[0].n_ions
-    temperatures = [run.temperature_k for run in runs if run.is_diffusive]
     if arrhenius is None:
-        return _bound_only(runs, temperature_k, volume, charge)
+        return _without_line(runs, temperature_k, charge)
     kt = BOLTZMANN_EV_PER_K * temperature_k
     gradient = np.array([1.0, -1.0 / kt])
     covariance = arrhenius.covariance if with_covariance else np.diag(np.diag(arrhenius.covariance))
     spread = math.sqrt(float(gradient @ covariance @ gradient))
     diffusivity = math.exp(arrhenius.ln_prefactor - arrhenius.activation_energy / kt)
+    temperatures = arrhenius.temperatures_k
+    words = _words(spread, temperature_k, temperatures, len(runs) - len(temperatures))
+    answer = _valued(runs, temperature_k, charge, (diffusivity, spread), words)
+    return replace(answer, is_extrapolated=_gap(temperature_k, temperatures) > 0)
+
+
+def _valued(
+    runs: Sequence[RunTransport], temperature_k: float, charge: float, value: tuple[float, float], verdict: str
+) -> Conductivity:
+    """From a diffusivity and the standard deviation of its logarithm."""
+    diffusivity, spread = value
+    n_ions, volume = runs[0].n_ions, _volume(runs, temperature_k)
     median = nernst_einstein(diffusivity, temperature_k, n_ions, volume, charge)
-    is_extrapolated = not min(temperatures) <= temperature_k <= max(temperatures)
     return Conductivity(
         temperature_k=temperature_k,
         conductivity_ms_per_cm=median,
@@ -80,15 +96,17 @@ def conductivity_at(
         upper_bound_ms_per_cm=math.nan,
         volume=volume,
         n_ions=n_ions,
-        is_extrapolated=is_extrapolated,
-        verdict=_words(spread, temperature_k, temperatures, is_extrapolated, len(runs) - len(temperatures)),
+        is_extrapolated=False,
+        verdict=verdict,
     )
 
 
 def _volume(runs: Sequence[RunTransport], temperature_k: float) -> float:
-    temperatures = np.array([run.temperature_k for run in runs])
-    volumes = np.array([run.volume for run in runs])
-    if len(runs) < 2 or np.ptp(temperatures) == 0:
+    """Volume that holds the mobile ions of the first run, Angstrom^3; runs may differ in size."""
+    solid = [run for run in runs if run.verdict != "melted"] or list(runs)
+    temperatures = np.array([run.temperature_k for run in solid])
+    volumes = np.array([run.volume / run.n_ions for run in solid]) * runs[0].n_ions
+    if np.ptp(temperatures) < _SAME_TEMPERATURE * temperatures.mean():
         return float(volumes.mean())
     slope, intercept = np.polyfit(temperatures, volumes, 1)
     # A line through noisy volumes may not leave the range of crystals: within 20 % of the nearest run.
@@ -96,45 +114,55 @@ def _volume(runs: Sequence[RunTransport], temperature_k: float) -> float:
     return float(np.clip(intercept + slope * temperature_k, 0.8 * nearest, 1.2 * nearest))
 
 
-def _bound_only(runs: Sequence[RunTransport], temperature_k: float, volume: float, charge: float) -> Conductivity:
-    """A bound at T from runs at T or above: D does not fall as the temperature rises."""
-    bounds = [
-        run.diffusivity + _SIGMA_95 * run.diffusivity_std if run.is_diffusive else run.upper_bound
+def _without_line(runs: Sequence[RunTransport], temperature_k: float, charge: float) -> Conductivity:
+    near = [
+        run
         for run in runs
-        if run.temperature_k >= temperature_k and run.verdict != "melted"
+        if run.is_diffusive and abs(run.temperature_k - temperature_k) <= _SAME_TEMPERATURE * temperature_k
     ]
-    bounds = [bound for bound in bounds if math.isfinite(bound)]
-    bound = nernst_einstein(min(bounds), temperature_k, runs[0].n_ions, volume, charge) if bounds else math.nan
-    if bounds:
+    if near:
+        best = min(near, key=lambda run: run.diffusivity_std / run.diffusivity)
+        spread = best.diffusivity_std / best.diffusivity
+        words = (
+            f"From one run at {best.temperature_k:.0f} K, uncertain by a factor of {math.exp(spread):.2g} (68 %); "
+            "one temperature gives no activation energy."
+        )
+        return _valued(runs, temperature_k, charge, (best.diffusivity, spread), words)
+    bounds = [
+        run.diffusivity * math.exp(_SIGMA_95_ONE_SIDED * run.diffusivity_std / run.diffusivity)
+        if run.is_diffusive
+        else run.upper_bound
+        for run in runs
+        if run.temperature_k >= (1 - _SAME_TEMPERATURE) * temperature_k and run.verdict != "melted"
+    ]
+    lowest = min((bound for bound in bounds if math.isfinite(bound)), default=math.nan)
+    answer = _valued(runs, temperature_k, charge, (lowest, math.nan), "")
+    bound = answer.conductivity_ms_per_cm
+    if math.isfinite(bound):
         verdict = (
             f"No value: fewer than two temperatures diffused. The conductivity at {temperature_k:g} K is below "
             f"{bound:.3g} mS/cm (95 %), since ions do not diffuse faster when it is colder."
         )
     else:
         verdict = "No answer: no run diffused in an intact framework, and none gives an upper bound."
-    nan = math.nan
-    return Conductivity(
-        temperature_k=temperature_k,
-        conductivity_ms_per_cm=nan,
-        low_ms_per_cm=nan,
-        high_ms_per_cm=nan,
-        low95_ms_per_cm=nan,
-        high95_ms_per_cm=nan,
+    return replace(
+        answer,
+        conductivity_ms_per_cm=math.nan,
         upper_bound_ms_per_cm=bound,
-        volume=volume,
-        n_ions=runs[0].n_ions,
         is_extrapolated=True,
         verdict=verdict,
     )
 
 
-def _words(
-    spread: float, temperature_k: float, temperatures: Sequence[float], is_extrapolated: bool, n_left_out: int
-) -> str:
-    factor = math.exp(spread)
-    text = f"Uncertain by a factor of {factor:.2g} (68 %)"
-    if is_extrapolated:
-        gap = min(abs(temperature - temperature_k) for temperature in temperatures)
+def _gap(temperature_k: float, temperatures_k: FloatArray) -> float:
+    """How far a temperature lies outside the range of others, K; zero inside."""
+    return max(0.0, float(min(temperatures_k)) - temperature_k, temperature_k - float(max(temperatures_k)))
+
+
+def _words(spread: float, temperature_k: float, temperatures: FloatArray, n_left_out: int) -> str:
+    text = f"Uncertain by a factor of {math.exp(spread):.2g} (68 %)"
+    gap = _gap(temperature_k, temperatures)
+    if gap:
         text += f"; extrapolated by {gap:.0f} K from runs at {min(temperatures):.0f} to {max(temperatures):.0f} K"
         text += ", on the assumption that one activation energy holds all the way"
     if n_left_out:

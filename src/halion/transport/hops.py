@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from ase.geometry import find_mic
 
-from halion.arrays import FloatArray
+from halion.arrays import FloatArray, IntArray
 from halion.dynamics.types import Trajectory
 from halion.errors import TrajectoryError
 
-__all__ = ["hop_length", "hopped_fraction"]
+__all__ = ["framework_spacing", "hop_length", "hopped_fraction"]
 
 _MOST_FRAMES = 50
 # Neighbouring cation sites of ionic conductors: 2.2 (tetrahedral to octahedral) to 4.6 Angstrom (argyrodite cages).
@@ -26,11 +26,7 @@ def hop_length(trajectory: Trajectory, species: str) -> float:
         TrajectoryError: it lies outside 2 to 5 Angstrom, where no hop between sites is; give it by hand.
     """
     mobile = np.flatnonzero([symbol == species for symbol in trajectory.symbols])
-    frames = np.unique(
-        np.linspace(0, trajectory.n_frames - 1, min(_MOST_FRAMES, trajectory.n_frames)).round().astype(int)
-    )
-    nearest = [_nearest(trajectory.positions[k, mobile], trajectory.cells[k]) for k in frames]
-    length = float(np.mean(nearest)) if len(mobile) > 1 else float("nan")
+    length = _nearest_distance(trajectory, mobile) if len(mobile) > 1 else float("nan")
     if not _SHORTEST <= length <= _LONGEST:
         raise TrajectoryError(
             f"the hop length cannot be taken from the structure: {len(mobile)} {species} ion(s) have their "
@@ -42,12 +38,34 @@ def hop_length(trajectory: Trajectory, species: str) -> float:
     return length
 
 
-def _nearest(positions: FloatArray, cell: FloatArray) -> FloatArray:
-    n_ions = len(positions)
-    difference = (positions[:, None] - positions[None]).reshape(-1, 3)
-    distances = find_mic(difference, cell)[1].reshape(n_ions, n_ions)
-    np.fill_diagonal(distances, np.inf)
-    return distances.min(axis=1)
+def framework_spacing(trajectory: Trajectory, species: str) -> float:
+    """Mean distance of like nearest neighbours in the framework, Angstrom: of the element packed most densely.
+
+    In a halide, oxide or sulfide these are the anions; it is the length on which a melt is told from a crystal.
+    Where no element has two atoms, the cube root of the volume per framework atom stands for it; NaN without a
+    framework.
+    """
+    elements = sorted(set(trajectory.symbols) - {species})
+    atoms = [np.flatnonzero([symbol == element for symbol in trajectory.symbols]) for element in elements]
+    distances = [_nearest_distance(trajectory, chosen) for chosen in atoms if len(chosen) > 1]
+    if distances or not elements:
+        return min(distances, default=float("nan"))
+    volume = float(np.abs(np.linalg.det(trajectory.cells)).mean())
+    return float((volume / len(elements)) ** (1 / 3))
+
+
+def _nearest_distance(trajectory: Trajectory, atoms: IntArray) -> float:
+    """Mean over these atoms, and over frames, of the distance to the nearest other one."""
+    n_frames = min(_MOST_FRAMES, trajectory.n_frames)
+    frames = np.unique(np.linspace(0, trajectory.n_frames - 1, n_frames).round().astype(int))
+    nearest = []
+    for k in frames:
+        positions = trajectory.positions[k, atoms]
+        difference = (positions[:, None] - positions[None]).reshape(-1, 3)
+        distances = find_mic(difference, trajectory.cells[k])[1].reshape(len(atoms), len(atoms))
+        np.fill_diagonal(distances, np.inf)
+        nearest.append(distances.min(axis=1))
+    return float(np.mean(nearest))
 
 
 def hopped_fraction(positions: FloatArray, length: float) -> float:

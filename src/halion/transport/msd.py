@@ -56,28 +56,28 @@ def msd_tensor(positions: FloatArray, n_lags: int | None = None) -> FloatArray:
 def framework_drift(trajectory: Trajectory, species: str) -> FloatArray:
     """(n_frames, 3) displacement of the framework's centre since the first frame, Angstrom.
 
-    The framework is everything but the mobile species; if there is nothing else, the centre of all ions.
+    The framework is everything but the mobile species, each atom counting the same; if there is nothing else,
+    the centre of mass of all ions (which are of one kind). In the frame of the mean cell, as `without_drift`.
     """
-    is_framework = np.array([symbol != species for symbol in trajectory.symbols])
-    if not is_framework.any():
-        is_framework[:] = True
-    centre = trajectory.positions[:, is_framework].astype(float).mean(axis=1)
+    centre = _centre(_in_mean_cell(trajectory), trajectory.symbols, species)
     return centre - centre[0]
 
 
 def without_drift(trajectory: Trajectory, species: str) -> FloatArray:
-    """(n_frames, n_atoms, 3) positions with the framework's drift removed, in the frame of the mean cell.
-
-    In a breathing cell an ion that keeps its fractional coordinates has not moved: positions are taken through
-    fractional coordinates into the mean cell first.
-    """
-    positions = trajectory.positions.astype(float)
-    cells = trajectory.cells
-    if np.ptp(cells, axis=0).max() > 1e-9:
-        fractional = np.einsum("tni,tij->tnj", positions, np.linalg.inv(cells))
-        positions = fractional @ cells.mean(axis=0)
-    is_framework = np.array([symbol != species for symbol in trajectory.symbols])
-    if not is_framework.any():
-        is_framework[:] = True
-    centre = positions[:, is_framework].mean(axis=1)
+    """(n_frames, n_atoms, 3) positions with the framework's drift removed, in the frame of the mean cell."""
+    positions = _in_mean_cell(trajectory)
+    centre = _centre(positions, trajectory.symbols, species)
     return positions - (centre - centre[0])[:, None]
+
+
+def _centre(positions: FloatArray, symbols: tuple[str, ...], species: str) -> FloatArray:
+    is_framework = np.array([symbol != species for symbol in symbols])
+    return positions[:, is_framework if is_framework.any() else slice(None)].mean(axis=1)
+
+
+def _in_mean_cell(trajectory: Trajectory) -> FloatArray:
+    """In a breathing cell an ion that keeps its fractional coordinates has not moved."""
+    positions, cells = trajectory.positions.astype(float), trajectory.cells
+    if np.ptp(cells, axis=0).max() > 1e-9:
+        positions = np.einsum("tni,tij->tnj", positions, np.linalg.inv(cells)) @ cells.mean(axis=0)
+    return positions

@@ -13,33 +13,70 @@ from halion.errors import TornFile, TrajectoryError
 
 __all__ = ["read_trajectory", "unwrap"]
 
-# A step of half a cell or more cannot be told from its wrapped image; above 0.4 it is too near to trust.
+# A step of half a cell cannot be told from its wrapped image; from 0.4 on it is too near to trust.
 _AMBIGUOUS = (0.4, 0.6)
+# A wrapped atom stays within one cell edge, and a little more where a code wraps only when it rebuilds its
+# neighbour list (LAMMPS); an atom whose coordinate ranges over more than this was never wrapped.
+_WRAPPED_RANGE = 1.5
 
 
 def read_trajectory(
-    path: Path | str, *, timestep_ps: float | None = None, temperature_k: float | None = None
+    path: Path | str,
+    *,
+    timestep_ps: float | None = None,
+    temperature_k: float | None = None,
+    is_unwrapped: bool | None = None,
 ) -> Trajectory:
     """A trajectory from halion's HDF5, or from anything that ASE reads frame by frame (extxyz, .traj).
 
     Args:
-        path: the file.
-        timestep_ps: time between frames; needed where the file does not say (`time_ps` or `time` in its frames).
+        path: the file, or the folder of a halion run.
+        timestep_ps: time between frames; needed where the frames do not say (`time_ps` in their info), and taken
+            instead of what they say where given.
         temperature_k: temperature that the run was meant to have, where the file does not say.
+        is_unwrapped: True where the coordinates are known to be unwrapped; None: found out (see `unwrap`).
     Raises:
-        TrajectoryError: missing, unreadable, no times, or ambiguous jumps over cell borders.
+        TrajectoryError: missing, no frames, no cell, no times, frames stored twice, or ambiguous jumps.
+        TornFile: the file cannot be read to its end.
+    Checked by tests/transport/test_transport_readers.py.
     """
     path = Path(path)
     if not path.exists():
         raise TrajectoryError("there is no such trajectory", where=str(path), fix="check the path")
+    if timestep_ps is not None and not timestep_ps > 0:
+        raise TrajectoryError(
+            f"the time between frames is {timestep_ps:g} ps; it must be above zero",
+            where=str(path),
+            fix="give the time between two frames: --frame-interval-ps 0.1",
+        )
     if path.suffix in (".h5", ".hdf5") or path.is_dir():
         from halion.dynamics import open_trajectory
 
         return open_trajectory(path)
-    return _from_ase(path, timestep_ps, temperature_k)
+    frames = _frames(path)
+    _refuse_repeats(frames, path)
+    time_ps = _times(frames, timestep_ps, path)
+    cells = np.array([frame.cell.array for frame in frames])
+    positions = np.array([frame.positions for frame in frames])
+    if not is_unwrapped:
+        positions = unwrap(positions, cells, str(path))
+    nan = np.full(len(frames), np.nan)
+    said = frames[0].info.get("target_temperature_k", np.nan)
+    return Trajectory(
+        symbols=tuple(frames[0].get_chemical_symbols()),
+        positions=positions,
+        cells=cells,
+        steps=np.arange(len(frames)),
+        time_ps=time_ps,
+        temperature_k=np.array([_kinetic_temperature(frame) for frame in frames]),
+        potential_energy=nan,
+        pressure_gpa=nan,
+        target_temperature_k=float(temperature_k if temperature_k is not None else said),
+        source=str(path),
+    )
 
 
-def _from_ase(path: Path, timestep_ps: float | None, temperature_k: float | None) -> Trajectory:
+def _frames(path: Path) -> list[ase.Atoms]:
     try:
         frames = ase.io.read(path, index=":")
     except Exception as error:  # ASE's readers raise whatever their parsers do
@@ -48,30 +85,41 @@ def _from_ase(path: Path, timestep_ps: float | None, temperature_k: float | None
             where=str(path),
             fix="cut the damaged last frame off, or name a file in extxyz, ASE .traj or halion's HDF5",
         ) from error
-    symbols = tuple(frames[0].get_chemical_symbols()) if frames else ()
-    if not frames or any(frame.numbers.tolist() != frames[0].numbers.tolist() for frame in frames):
-        raise TrajectoryError(
-            "the frames do not all hold the same atoms in the same order",
-            where=str(path),
-            fix="write a trajectory with one atom order (LAMMPS: dump_modify sort id)",
-        )
-    time_ps = _times(frames, timestep_ps, path)
-    cells = np.array([frame.cell.array for frame in frames])
-    positions = unwrap(np.array([frame.positions for frame in frames]), cells, str(path))
-    nan = np.full(len(frames), np.nan)
-    said = [frame.info.get("target_temperature_k", np.nan) for frame in frames[:1]]
-    return Trajectory(
-        symbols=symbols,
-        positions=positions,
-        cells=cells,
-        steps=np.arange(len(frames)),
-        time_ps=time_ps,
-        temperature_k=nan,
-        potential_energy=nan,
-        pressure_gpa=nan,
-        target_temperature_k=float(temperature_k if temperature_k is not None else said[0]),
-        source=str(path),
-    )
+    if not frames:
+        raise TrajectoryError("the file holds no frame", where=str(path), fix="check that the run has written")
+    numbers = frames[0].numbers
+    for k, frame in enumerate(frames):
+        if not np.array_equal(frame.numbers, numbers):
+            raise TrajectoryError(
+                f"frame {k} does not hold the same atoms in the same order as the first",
+                where=str(path),
+                fix="write a trajectory with one atom order (LAMMPS: dump_modify sort id)",
+            )
+        if abs(np.linalg.det(frame.cell.array)) < 1e-6:
+            raise TrajectoryError(
+                f"frame {k} has no cell; volume, conductivity and unwrapping need one",
+                where=str(path),
+                fix='write the lattice with each frame (extxyz: Lattice="ax ay az bx ...")',
+            )
+    return frames
+
+
+def _refuse_repeats(frames: list[ase.Atoms], path: Path) -> None:
+    """A restart that stores its first frame again makes time stand still for one frame."""
+    seen: dict[bytes, int] = {}
+    for k, frame in enumerate(frames):
+        first = seen.setdefault(frame.positions.tobytes(), k)
+        if first != k:
+            raise TrajectoryError(
+                f"frames {first} and {k} are the same, atom by atom: stored twice at a restart?",
+                where=str(path),
+                fix=f"drop frames {first + 1} to {k}, so that times are evenly spaced",
+            )
+
+
+def _kinetic_temperature(frame: ase.Atoms) -> float:
+    """K; NaN where the file holds no momenta."""
+    return float(frame.get_temperature()) if frame.has("momenta") and frame.get_momenta().any() else float("nan")
 
 
 def _times(frames: list[ase.Atoms], timestep_ps: float | None, path: Path) -> FloatArray:
@@ -90,29 +138,32 @@ def _times(frames: list[ase.Atoms], timestep_ps: float | None, path: Path) -> Fl
 def unwrap(positions: FloatArray, cells: FloatArray, where: str) -> FloatArray:
     """Positions without jumps over cell borders.
 
-    A trajectory whose fractional coordinates all lie in one cell is wrapped; there every step is taken by its
-    nearest image. One that leaves the cell is unwrapped already and is left alone.
+    In fractional coordinates a wrapped atom stays within one cell edge and jumps by nearly one when it crosses a
+    border. So a trajectory without steps above 0.4 of an edge is left alone, and so is one in which an atom
+    ranges over more than 1.5 edges (it cannot have been wrapped); in every other, each step is taken by its
+    nearest image, which needs no orthogonal and no constant cell.
 
     Args:
         positions: (n_frames, n_atoms, 3) Angstrom.
         cells: (n_frames, 3, 3) Angstrom.
         where: the file, for messages.
     Raises:
-        TrajectoryError: a wrapped trajectory with a step between 0.4 and 0.6 of a cell edge.
+        TrajectoryError: a step between 0.4 and 0.6 of a cell edge where wrapping is possible.
+    Checked by tests/transport/test_transport_readers.py.
     """
     fractional = np.einsum("tni,tij->tnj", positions, np.linalg.inv(cells))
-    is_wrapped = fractional.min() > -1e-3 and fractional.max() < 1 + 1e-3
     steps = np.diff(fractional, axis=0)
-    if not is_wrapped:
+    sizes = np.abs(steps)
+    if not np.any(sizes > _AMBIGUOUS[0]) or np.ptp(fractional, axis=0).max() > _WRAPPED_RANGE:
         return positions
-    ambiguous = (np.abs(steps) > _AMBIGUOUS[0]) & (np.abs(steps) < _AMBIGUOUS[1])
+    ambiguous = (sizes > _AMBIGUOUS[0]) & (sizes < _AMBIGUOUS[1])
     if ambiguous.any():
-        frame, atom, _ = (int(k) for k in np.argwhere(ambiguous)[0])
+        frame, atom, axis = (int(k) for k in np.argwhere(ambiguous)[0])
         raise TrajectoryError(
-            f"atom {atom} moves by {abs(steps[frame, atom]).max():.2f} of a cell edge between frames {frame} and "
+            f"atom {atom} moves by {sizes[frame, atom, axis]:.2f} of a cell edge between frames {frame} and "
             f"{frame + 1}: wrapped or not, the way it took cannot be told",
             where=where,
-            fix="store frames more often, or write unwrapped coordinates (LAMMPS: xu yu zu)",
+            fix="store frames more often, or write unwrapped coordinates (LAMMPS: xu yu zu; halion's HDF5)",
         )
     steps -= np.round(steps)
     unwrapped = np.concatenate([fractional[:1], fractional[:1] + np.cumsum(steps, axis=0)])

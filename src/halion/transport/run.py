@@ -12,13 +12,14 @@ from halion.arrays import FloatArray
 from halion.dynamics.types import Trajectory
 from halion.settings import TransportSettings
 from halion.transport.arrhenius import fit_arrhenius
-from halion.transport.checks import refuse_unusable
+from halion.transport.checks import refuse_short_window, refuse_unusable
 from halion.transport.conductivity import conductivity_at
 from halion.transport.fit import fit_line, rsd_brownian, rsd_he
-from halion.transport.hops import hop_length, hopped_fraction
+from halion.transport.hops import framework_spacing, hop_length, hopped_fraction
 from halion.transport.msd import framework_drift, msd_tensor, without_drift
-from halion.transport.types import Arrhenius, Conductivity, RunTransport
-from halion.transport.verdict import FitWindow, fit_window, judge, log_slope, melted_elements
+from halion.transport.types import Arrhenius, Conductivity, RunTransport, Verdict
+from halion.transport.verdict import Evidence, FitWindow, fit_window, judge, log_slope, melted_elements
+from halion.units import diffusivity_to_cm2_per_s
 
 __all__ = ["analyse_run", "analyse_trajectories"]
 
@@ -50,13 +51,14 @@ def analyse_run(trajectory: Trajectory, settings: TransportSettings) -> RunTrans
     refuse_unusable(trajectory, settings.mobile_species)
     length = settings.hop_length_angstrom or hop_length(trajectory, settings.mobile_species)
     longest_ps = min(settings.longest_lag_ps, settings.longest_lag_fraction * trajectory.length_ps)
+    refuse_short_window(trajectory, longest_ps)
     curves = _curves(trajectory, settings.mobile_species, longest_ps)
     lags, msd, n_ions = curves.lag_time_ps, curves.msd, curves.mobile.shape[1]
     window = fit_window(lags, msd, longest_ps, length)
     fitted = slice(window.first, window.last + 1)
-    slope, hopped = log_slope(lags[fitted], msd[fitted]), hopped_fraction(curves.mobile, length)
-    at_end = {element: float(values[window.last]) for element, values in curves.framework.items()}
-    verdict, reasons = judge(window, slope, hopped, melted_elements(curves.framework, window.last), at_end)
+    seen = _evidence(curves, window, length, framework_spacing(trajectory, settings.mobile_species))
+    verdict, reasons = judge(seen)
+    bound = math.nan if verdict == "diffusive" else _upper_bound(curves, window, length)
     line = fit_line(lags[fitted], msd[fitted])
     n_eff = float(msd[fitted].max() * n_ions / length**2)
     he = rsd_he(max(n_eff, 1e-12))
@@ -84,12 +86,26 @@ def analyse_run(trajectory: Trajectory, settings: TransportSettings) -> RunTrans
         rsd_brownian=brownian,
         n_eff=n_eff,
         hop_length=length,
-        hopped_fraction=hopped,
-        log_slope=slope,
+        hopped_fraction=seen.hopped,
+        log_slope=seen.slope,
         drift=float(np.linalg.norm(framework_drift(trajectory, settings.mobile_species)[-1])),
         verdict=verdict,
-        reasons=reasons,
-        upper_bound=math.nan if verdict == "diffusive" else _upper_bound(curves, window, length),
+        reasons=reasons + _on_the_error(verdict, (n_eff, he, brownian), bound),
+        upper_bound=bound,
+    )
+
+
+def _evidence(curves: _Curves, window: FitWindow, length: float, spacing: float) -> Evidence:
+    fitted = slice(window.first, window.last + 1)
+    return Evidence(
+        window=window,
+        rise=float(curves.msd[window.last] - curves.msd[window.first]),
+        length=length,
+        slope=log_slope(curves.lag_time_ps[fitted], curves.msd[fitted]),
+        hopped=hopped_fraction(curves.mobile, length),
+        melted=melted_elements(curves.framework, window.last, spacing),
+        framework={element: float(values[window.last]) for element, values in curves.framework.items()},
+        spacing=spacing,
     )
 
 
@@ -127,6 +143,21 @@ def _upper_bound(curves: _Curves, window: FitWindow, length: float) -> float:
     seen = max(float(curves.msd[window.last]), 0.5 * length**2)
     spread = 1.0 + _QUANTILE_95 * rsd_he(seen * curves.mobile.shape[1] / length**2)
     return seen * spread / (6.0 * float(curves.lag_time_ps[window.last]))
+
+
+def _on_the_error(verdict: Verdict, errors: tuple[float, float, float], bound: float) -> tuple[str, ...]:
+    n_eff, he, brownian = errors
+    if verdict == "diffusive":
+        return (
+            f"The displacement is worth {n_eff:.0f} hops: the relative error of D is {100 * he:.0f} % by He 2018's "
+            f"rule and at least {100 * brownian:.0f} % for so many Brownian ions; the larger one counts.",
+        )
+    if verdict == "melted":
+        return ()
+    return (
+        f"D is below {diffusivity_to_cm2_per_s(bound):.1e} cm^2/s (95 %): all displacement at the longest lag, "
+        "vibration included, counted as diffusion, with the error of He 2018's rule on top.",
+    )
 
 
 def analyse_trajectories(

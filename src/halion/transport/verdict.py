@@ -10,18 +10,21 @@ import numpy as np
 from halion.arrays import FloatArray
 from halion.transport.types import Verdict
 
-__all__ = ["FitWindow", "fit_window", "judge", "log_slope", "melted_elements"]
+__all__ = ["Evidence", "FitWindow", "fit_window", "judge", "log_slope", "melted_elements"]
 
 # He 2018: fit from MSD = 0.5 a^2 on, and only if the MSD rises by another 0.5 a^2 within the window.
 _GATE = 0.5
 _FEWEST_LAGS = 3
-# Ideal walkers with 10 to 40 ions fitted up to half of the run: 95 % of their log-log slopes lie in 0.7 to 1.3.
+# 1000 simulated lattice walks (12 to 40 ions, fitted to half of the run, vibrating by up to 0.5 Angstrom in their
+# cages) had 95 % of their log-log slopes in 0.80 to 1.17; the band leaves room for concerted motion.
 _SLOPE_BAND = (0.7, 1.35)
 _BALLISTIC_SLOPE = 1.6
 _FEWEST_HOPPED = 0.2
-# A framework atom that has moved by more than this between origins no longer sits on its site: 0.2 of the shortest
-# anion distance (Lindemann) is 0.7 Angstrom; twice its square leaves room for large vibrations near melting.
-_MELTED_MSD = 2.5
+# Crystals melt when their atoms vibrate by 0.10 to 0.15 d (Lindemann; d: distance of like neighbours), that is at a
+# mean squared displacement of 2 (0.15 d)^2 = 0.045 d^2. At (0.4 d)^2 = 0.16 d^2, still growing, atoms have left
+# their sites: no vibration reaches it.
+_MELTED_FRACTION = 0.4
+_STILL_GROWING = 1.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,49 +65,81 @@ def log_slope(lag_time_ps: FloatArray, msd: FloatArray) -> float:
     return float(np.sum(weights * (x - x0) * y) / np.sum(weights * (x - x0) ** 2))
 
 
-def melted_elements(framework_msd: Mapping[str, FloatArray], last: int) -> dict[str, float]:
-    """Framework elements that left their sites: MSD at the longest fitted lag above 2.5 Angstrom^2 and growing.
+def melted_elements(framework_msd: Mapping[str, FloatArray], last: int, spacing: float) -> dict[str, float]:
+    """Framework elements that left their sites -> their MSD at the longest fitted lag, Angstrom^2.
 
-    Growing means that it rose by more than 20 % over the second half of the lags; a plateau is vibration.
+    They have an MSD above (0.4 spacing)^2 there, and one that rose by more than 20 % over the second half of the
+    lags (diffusion doubles it); a plateau is vibration, or a group of atoms that turns on its site.
+
+    Args:
+        framework_msd: element -> (n_lags,) Angstrom^2.
+        last: index of the longest fitted lag.
+        spacing: distance of like neighbours in the framework, Angstrom.
     """
     return {
         element: float(msd[last])
         for element, msd in framework_msd.items()
-        if msd[last] > _MELTED_MSD and msd[last] > 1.2 * msd[max(1, last // 2)]
+        if msd[last] > (_MELTED_FRACTION * spacing) ** 2 and msd[last] > _STILL_GROWING * msd[max(1, last // 2)]
     }
 
 
-def judge(
-    window: FitWindow, slope: float, hopped: float, melted: Mapping[str, float], framework: Mapping[str, float]
-) -> tuple[Verdict, tuple[str, ...]]:
-    """The verdict and its reasons, one sentence each.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What speaks for and against diffusion.
 
-    Args:
+    Attributes:
         window: the fit window with He's gate.
-        slope: log-log slope inside it.
+        rise: MSD at the end of the window minus MSD at its start, Angstrom^2.
+        length: hop length, Angstrom.
+        slope: log-log slope in the window.
         hopped: fraction of the mobile ions that hopped.
-        melted: framework elements that left their sites -> MSD.
-        framework: framework element -> MSD at the longest fitted lag.
+        melted: framework elements that left their sites -> MSD, Angstrom^2.
+        framework: framework element -> MSD at the longest fitted lag, Angstrom^2.
+        spacing: distance of like neighbours in the framework, Angstrom.
     """
-    reasons = []
-    if melted:
-        text = ", ".join(f"{element} {value:.1f} Angstrom^2" for element, value in melted.items())
-        reasons.append(f"The framework left its sites: mean squared displacement {text}, still growing.")
-    elif framework:
-        text = ", ".join(f"{element} {value:.2f}" for element, value in framework.items())
-        reasons.append(f"The framework kept its sites (mean squared displacement {text} Angstrom^2).")
-    gate = "rises" if window.passes else "does not rise"
-    reasons.append(f"The displacement {gate} by half a squared hop length inside the fit window (He 2018's gate).")
+
+    window: FitWindow
+    rise: float
+    length: float
+    slope: float
+    hopped: float
+    melted: Mapping[str, float]
+    framework: Mapping[str, float]
+    spacing: float
+
+
+def judge(seen: Evidence) -> tuple[Verdict, tuple[str, ...]]:
+    """The verdict and its reasons, one sentence each."""
     lo, hi = _SLOPE_BAND
-    inside = lo <= slope <= hi
-    reasons.append(
-        f"The log-log slope is {slope:.2f}; diffusion has 1, runs this short scatter over {lo:g} to {hi:g}."
-    )
-    reasons.append(f"{100 * hopped:.0f} % of the mobile ions moved farther than one hop.")
-    if melted:
+    gate = "is met" if seen.window.passes else "is not met"
+    reasons = [
+        *_on_the_framework(seen),
+        f"He 2018's gate {gate}: the mean squared displacement rises by {seen.rise:.2f} Angstrom^2 inside the fit "
+        f"window, and half a squared hop length, {_GATE * seen.length**2:.2f} Angstrom^2, is asked for.",
+        f"The log-log slope is {seen.slope:.2f}; diffusion has 1, and {lo:g} to {hi:g} is taken for it.",
+        f"{100 * seen.hopped:.0f} % of the mobile ions moved farther than one hop of {seen.length:.2f} Angstrom.",
+    ]
+    if seen.melted:
         return "melted", tuple(reasons)
-    if slope > _BALLISTIC_SLOPE:
+    if seen.slope > _BALLISTIC_SLOPE:
         return "not diffusive", (*reasons, "A slope this large is ballistic motion or drift, not diffusion.")
-    if window.passes and inside and hopped >= _FEWEST_HOPPED:
+    if seen.window.passes and lo <= seen.slope <= hi and seen.hopped >= _FEWEST_HOPPED:
         return "diffusive", tuple(reasons)
-    return ("upper bound" if hopped > 0 else "not diffusive"), tuple(reasons)
+    return ("upper bound" if seen.hopped > 0 else "not diffusive"), tuple(reasons)
+
+
+def _on_the_framework(seen: Evidence) -> list[str]:
+    limit = (_MELTED_FRACTION * seen.spacing) ** 2
+    if seen.melted:
+        text = ", ".join(f"{element} {value:.1f} Angstrom^2" for element, value in seen.melted.items())
+        return [
+            f"The framework left its sites: mean squared displacement {text}, still growing; no crystal vibrates "
+            f"by more than {limit:.1f} Angstrom^2, the square of {_MELTED_FRACTION:g} times the {seen.spacing:.2f} "
+            "Angstrom between like neighbours."
+        ]
+    if seen.framework:
+        text = ", ".join(f"{element} {value:.2f}" for element, value in seen.framework.items())
+        return [f"The framework kept its sites: mean squared displacement {text} Angstrom^2 (limit {limit:.1f})."]
+    return [
+        "All ions are mobile: there is no framework whose melting could be told, and drift is that of all ions."
+    ]
