@@ -7,6 +7,7 @@ propagated through the same fit; the larger one counts.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -37,7 +38,7 @@ def fit_line(x: FloatArray, y: FloatArray) -> LineFit:
 
 def rsd_he(n_eff: float) -> float:
     """Relative standard deviation of D, 3.43 / sqrt(n_eff) + 0.04 (He 2018, eq. 10)."""
-    return 3.43 / np.sqrt(n_eff) + 0.04
+    return 3.43 / math.sqrt(n_eff) + 0.04
 
 
 def brownian_covariance(lags: FloatArray, n_frames: int) -> FloatArray:
