@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from halion.crystal import load_crystal
 from halion.orderings import (
     Composition,
     OrderingCount,
@@ -25,6 +24,7 @@ from halion.potentials import load_potential
 from halion.settings import StudySettings
 from halion.study.caveats import caveats_of
 from halion.study.engine import default_workers
+from halion.study.inputs import crystal_of
 from halion.units import FS_PER_PS
 
 __all__ = ["StudyPlan", "plan_study"]
@@ -79,7 +79,7 @@ def plan_study(settings: StudySettings, folder: Path | str = ".") -> StudyPlan:
     Raises:
         HalionError: what a run would meet at once: a crystal, composition or potential that cannot be used.
     """
-    crystal = load_crystal(settings.crystal)
+    crystal = crystal_of(settings)
     composition = composition_for(crystal, settings.orderings)
     found = enumerate_orderings(
         crystal,

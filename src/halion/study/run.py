@@ -19,6 +19,7 @@ from halion.settings import StudySettings
 from halion.study import stages
 from halion.study.caveats import caveats_of
 from halion.study.engine import LocalEngine, default_workers
+from halion.study.inputs import crystal_of
 from halion.study.observe import Observer, StatusBoard, unobserved
 from halion.study.provenance import record_session
 from halion.study.run_folder import RunFolder
@@ -47,7 +48,7 @@ def run_study(
     """
     began = time.time()
     run_folder = RunFolder(folder)
-    crystal = load_crystal(settings.crystal)
+    crystal = crystal_of(settings)
     with run_folder.locked():
         run_folder.begin(settings)
         board = StatusBoard(run_folder, observe)

@@ -1,0 +1,81 @@
+"""What a study refuses before it computes, and what it says at the top of its report."""
+
+from __future__ import annotations
+
+import pytest
+
+from halion.crystal import load_crystal
+from halion.errors import CrystalError, HalionError, OrderingError, SettingsError
+from halion.orderings import composition_for
+from halion.settings import resolve
+from halion.study import plan_study, run_study
+from halion.study.caveats import caveats_of
+from halion.study.inputs import crystal_of
+
+
+def test_a_crystal_without_the_mobile_ion_is_refused_before_anything_runs(tmp_path):
+    settings = resolve({"crystal": "Li3YBr6", "transport": {"mobile_species": "Na"}})
+    with pytest.raises(SettingsError, match="the mobile ion is Na"):
+        run_study(settings, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unknown_material_names_the_nearest(tmp_path):
+    with pytest.raises(CrystalError, match="Li3YBr6"):
+        run_study(resolve({"crystal": "Li3YBr"}), tmp_path / "run")
+
+
+def test_a_cell_that_is_too_small_is_refused(tmp_path):
+    with pytest.raises(OrderingError):
+        run_study(resolve({"crystal": "Li3YBr6", "orderings": {"max_atoms": 5}}), tmp_path / "run")
+
+
+def test_too_many_orderings_are_refused_not_begun(tmp_path):
+    settings = resolve({"crystal": "Li3YCl3Br3", "orderings": {"supercell": [1, 1, 1], "limit": 10}})
+    with pytest.raises(HalionError, match="10"):
+        run_study(settings, tmp_path / "run")
+
+
+def caveats(**values):
+    settings = resolve({"crystal": "Li3YCl6", **values})
+    crystal = crystal_of(settings)
+    return " ".join(caveats_of(settings, crystal, composition_for(crystal, settings.orderings)))
+
+
+def test_a_quick_run_says_what_it_costs():
+    assert "This is a quick run: 10 ps of dynamics at 4 temperatures in a cell of 30 atoms" in caveats()
+    assert "quick run" not in caveats(preset="paper")
+
+
+def test_repeats_count_in_the_cell_that_is_named():
+    assert "cell of 60 atoms" in caveats(dynamics={"repeat": [1, 1, 2]})
+
+
+def test_the_change_of_regime_of_li3ycl6_is_named_where_it_matters():
+    assert "420 K" in caveats()
+    assert "420 K" not in caveats(dynamics={"temperatures_k": [350, 380, 400]})
+    assert "420 K" not in caveats(crystal="Li3YBr6")
+
+
+def test_another_potential_is_not_called_pretrained():
+    assert "pretrained CHGNet" in caveats()
+    assert "pretrained CHGNet" not in caveats(dynamics={"potential": "7net-0"})
+
+
+def test_occupancies_that_the_cell_misses_are_named():
+    assert "miss the refined occupancy" in caveats()
+
+
+def test_a_plan_counts_and_measures():
+    settings = resolve({"crystal": "Li3YCl6", "orderings": {"supercell": [1, 1, 1]}, "machine": {"workers": 2}})
+    plan = plan_study(settings)
+    assert (plan.count.total, plan.count.distinct) == (360, 30)
+    assert 0 < plan.n_after_exclusions <= 30
+    assert plan.n_atoms == 30
+    # 0.5 + 0.5 + 2.5 + 10 ps of 2 fs
+    assert plan.steps_per_temperature == 6750
+    assert plan.seconds_per_step > 0
+    assert plan.dynamics_hours == pytest.approx(2 * 6750 * plan.seconds_per_step / 3600)
+    assert plan.relaxation_hours[0] < plan.relaxation_hours[1]
+    assert plan.disk_gib == pytest.approx(4 * 675 * 30 * 12 / 2**30)
+    assert plan.title == load_crystal("Li3YCl6").name
