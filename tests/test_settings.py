@@ -23,7 +23,7 @@ def test_the_quick_preset_fills_what_is_not_given():
     settings = resolve(CRYSTAL)
     assert settings.preset == "quick"
     assert settings.orderings.max_atoms == PRESETS["quick"]["orderings"]["max_atoms"]
-    assert settings.dynamics.temperatures_k == (450.0, 500.0, 550.0, 600.0)
+    assert settings.dynamics.temperatures_k == PRESETS["quick"]["dynamics"]["temperatures_k"]
 
 
 def test_the_paper_preset_is_the_protocol_of_the_study():
@@ -38,14 +38,14 @@ def test_the_paper_preset_is_the_protocol_of_the_study():
 def test_what_is_given_goes_before_the_preset():
     settings = resolve({**CRYSTAL, "dynamics": {"timestep_fs": 0.5}})
     assert settings.dynamics.timestep_fs == 0.5
-    assert settings.dynamics.production_ps == 10.0  # still the preset's
+    assert settings.dynamics.production_ps == PRESETS["quick"]["dynamics"]["production_ps"]  # still the preset's
 
 
 def test_the_order_is_default_preset_file_option(tmp_path):
     path = study_file(tmp_path, "crystal: Li3YBr6\ndynamics: {seed: 3, timestep_fs: 1.5}\n")
     settings = read_settings(path, {"dynamics": {"timestep_fs": 1.0}, "preset": "quick"})
     assert settings.dynamics.barostat_ps == 1.0  # default
-    assert settings.dynamics.npt_ps == 2.5  # preset
+    assert settings.dynamics.npt_ps == PRESETS["quick"]["dynamics"]["npt_ps"]  # preset
     assert settings.dynamics.seed == 3  # file
     assert settings.dynamics.timestep_fs == 1.0  # option
 
