@@ -252,3 +252,16 @@ def test_the_volume_follows_the_temperature():
 def test_no_runs_are_refused():
     with pytest.raises(InputError):
         conductivity_at(None, [], 300.0)
+
+
+def test_a_line_that_says_nothing_at_300_k_gives_a_bound_and_no_value():
+    made = runs([540, 580], rsd=0.6)
+    line = fit_arrhenius(made)
+    answer = conductivity_at(line, made, 300.0)
+    assert math.isnan(answer.conductivity_ms_per_cm)
+    assert "No value: the line through 2 runs is uncertain by a factor of" in answer.verdict
+    coldest = made[0].diffusivity * math.exp(1.645 * 0.6)
+    expected = nernst_einstein(coldest, 300.0, made[0].n_ions, made[0].volume)
+    assert answer.upper_bound_ms_per_cm == pytest.approx(expected, rel=1e-3)
+    # The same line is good enough where it was measured.
+    assert math.isfinite(conductivity_at(line, made, 560.0).conductivity_ms_per_cm)

@@ -18,6 +18,8 @@ __all__ = ["conductivity_at", "nernst_einstein"]
 _SIGMA_95 = 1.959963984540054  # 97.5 % quantile of the normal distribution
 _SIGMA_95_ONE_SIDED = 1.6448536269514722  # 95 % quantile
 _SAME_TEMPERATURE = 0.02
+# A value that is known to three orders of magnitude either way tells no ionic conductor from an insulator.
+_WIDEST_SPREAD = math.log(1000.0)
 
 
 def nernst_einstein(
@@ -50,6 +52,7 @@ def conductivity_at(
 
     The interval is log-normal: var ln D(T) = v00 - 2 v01 / kT + v11 / (kT)^2. The volume per mobile ion is a line
     through those of the runs, within 20 % of the nearest one; that of a single temperature is taken as it is.
+    A line that leaves the value uncertain by more than a factor of 1000 (68 %) gives a bound and no value.
     Without a line, a diffusive run within 2 % of the temperature gives the value (the one with the smallest
     error); otherwise runs at the temperature or above give an upper bound, as D does not fall when it gets hotter.
 
@@ -74,6 +77,10 @@ def conductivity_at(
     spread = math.sqrt(float(gradient @ covariance @ gradient))
     diffusivity = math.exp(arrhenius.ln_prefactor - arrhenius.activation_energy / kt)
     temperatures = arrhenius.temperatures_k
+    if spread > _WIDEST_SPREAD:
+        factor = _rounded(math.exp(spread))
+        why = f"the line through {len(temperatures)} runs is uncertain by a factor of {factor} there"
+        return _bounded(runs, temperature_k, charge, why)
     words = _words(spread, temperature_k, temperatures, len(runs) - len(temperatures))
     answer = _valued(runs, temperature_k, charge, (diffusivity, spread), words)
     return replace(answer, is_extrapolated=_gap(temperature_k, temperatures) > 0)
@@ -124,10 +131,15 @@ def _without_line(runs: Sequence[RunTransport], temperature_k: float, charge: fl
         best = min(near, key=lambda run: run.diffusivity_std / run.diffusivity)
         spread = best.diffusivity_std / best.diffusivity
         words = (
-            f"From one run at {best.temperature_k:.0f} K, uncertain by a factor of {math.exp(spread):.2g} (68 %); "
-            "one temperature gives no activation energy."
+            f"From one run at {best.temperature_k:.0f} K, uncertain by a factor of {_rounded(math.exp(spread))} "
+            "(68 %); one temperature gives no activation energy."
         )
         return _valued(runs, temperature_k, charge, (best.diffusivity, spread), words)
+    return _bounded(runs, temperature_k, charge, "fewer than two temperatures diffused")
+
+
+def _bounded(runs: Sequence[RunTransport], temperature_k: float, charge: float, why: str) -> Conductivity:
+    """The lowest bound from runs at the temperature or above, and why there is no value."""
     bounds = [
         run.diffusivity * math.exp(_SIGMA_95_ONE_SIDED * run.diffusivity_std / run.diffusivity)
         if run.is_diffusive
@@ -140,8 +152,8 @@ def _without_line(runs: Sequence[RunTransport], temperature_k: float, charge: fl
     bound = answer.conductivity_ms_per_cm
     if math.isfinite(bound):
         verdict = (
-            f"No value: fewer than two temperatures diffused. The conductivity at {temperature_k:g} K is below "
-            f"{bound:.3g} mS/cm (95 %), since ions do not diffuse faster when it is colder."
+            f"No value: {why}. The conductivity at {temperature_k:g} K is below {_rounded(bound)} mS/cm (95 %), "
+            "since ions do not diffuse faster when it is colder."
         )
     else:
         verdict = "No answer: no run diffused in an intact framework, and none gives an upper bound."
@@ -154,13 +166,18 @@ def _without_line(runs: Sequence[RunTransport], temperature_k: float, charge: fl
     )
 
 
+def _rounded(value: float) -> str:
+    """Two digits, without an exponent up to a million."""
+    return f"{float(f'{value:.2g}'):,.0f}" if 100 <= value < 1e6 else f"{value:.2g}"
+
+
 def _gap(temperature_k: float, temperatures_k: FloatArray) -> float:
     """How far a temperature lies outside the range of others, K; zero inside."""
     return max(0.0, float(min(temperatures_k)) - temperature_k, temperature_k - float(max(temperatures_k)))
 
 
 def _words(spread: float, temperature_k: float, temperatures: FloatArray, n_left_out: int) -> str:
-    text = f"Uncertain by a factor of {math.exp(spread):.2g} (68 %)"
+    text = f"Uncertain by a factor of {_rounded(math.exp(spread))} (68 %)"
     gap = _gap(temperature_k, temperatures)
     if gap:
         text += f"; extrapolated by {gap:.0f} K from runs at {min(temperatures):.0f} to {max(temperatures):.0f} K"
