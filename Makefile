@@ -10,7 +10,7 @@ study: ## the quick study of Li3YBr6, from the disordered crystal to its report
 
 test: ## the tests
 	@scripts/setup.sh test
-	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n 2 --dist worksteal --cov --cov-report=term:skip-covered
+	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n 2 --dist loadfile --cov --cov-report=term:skip-covered
 
 slow: ## the tests that take minutes
 	@scripts/setup.sh test
