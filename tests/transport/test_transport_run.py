@@ -157,6 +157,18 @@ def test_displacements_measured_at_700_k_are_a_melt():
         assert "Br" in run.reasons[0]
 
 
+def test_anions_that_change_places_among_fixed_cations_are_named_but_no_melt():
+    # Li3YBr6, 40 atoms, 32 ps at 470 K: Br rose to 3.4 Angstrom^2 while Y stayed flat at 0.5.
+    disturbed, calm = (bromide(li_msd=55.0, y_msd=0.5, br_msd=3.4, is_melt=melt) for melt in (True, False))
+    is_br = np.array(disturbed.symbols) == "Br"
+    mixed = np.where(is_br[:, None], disturbed.positions, calm.positions)
+    run = analyse_run(replace(calm, positions=mixed), SETTINGS)
+    assert run.verdict == "diffusive"
+    assert "Part of the framework changes places" in run.reasons[0]
+    assert "displacement Br" in run.reasons[0]
+    assert "Y" not in run.reasons[0].split("still growing")[0]
+
+
 def test_a_turning_group_is_no_melt():
     # Sulfur on tetrahedra that turn freely: a plateau at 2 * 2.05^2 = 8.4 Angstrom^2. The centre of all 24 is held
     # still, which takes 1 / 24 of it.

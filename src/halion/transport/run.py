@@ -18,7 +18,7 @@ from halion.transport.fit import fit_line, rsd_brownian, rsd_he
 from halion.transport.hops import framework_spacing, hop_length, hopped_fraction
 from halion.transport.msd import framework_drift, msd_tensor, without_drift
 from halion.transport.types import Arrhenius, Conductivity, RunTransport, Verdict
-from halion.transport.verdict import Evidence, FitWindow, fit_window, judge, log_slope, melted_elements
+from halion.transport.verdict import Evidence, FitWindow, fit_window, is_melted, judge, leaving_elements, log_slope
 from halion.units import diffusivity_to_cm2_per_s
 
 __all__ = ["analyse_run", "analyse_trajectories"]
@@ -103,7 +103,8 @@ def _evidence(curves: _Curves, window: FitWindow, length: float, spacing: float)
         length=length,
         slope=log_slope(curves.lag_time_ps[fitted], curves.msd[fitted]),
         hopped=hopped_fraction(curves.mobile, length),
-        melted=melted_elements(curves.framework, window.last, spacing),
+        leaving=leaving_elements(curves.framework, window.last, spacing),
+        melted=is_melted(curves.framework, window.last, spacing),
         framework={element: float(values[window.last]) for element, values in curves.framework.items()},
         spacing=spacing,
     )

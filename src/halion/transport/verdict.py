@@ -10,7 +10,7 @@ import numpy as np
 from halion.arrays import FloatArray
 from halion.transport.types import Verdict
 
-__all__ = ["Evidence", "FitWindow", "fit_window", "judge", "log_slope", "melted_elements"]
+__all__ = ["Evidence", "FitWindow", "fit_window", "is_melted", "judge", "leaving_elements", "log_slope"]
 
 # He 2018: fit from MSD = 0.5 a^2 on, and only if the MSD rises by another 0.5 a^2 within the window.
 _GATE = 0.5
@@ -22,8 +22,10 @@ _BALLISTIC_SLOPE = 1.6
 _FEWEST_HOPPED = 0.2
 # Crystals melt when their atoms vibrate by 0.10 to 0.15 d (Lindemann; d: distance of like neighbours), that is at a
 # mean squared displacement of 2 (0.15 d)^2 = 0.045 d^2. At (0.4 d)^2 = 0.16 d^2, still growing, atoms have left
-# their sites: no vibration reaches it.
+# their sites: no vibration reaches it. One sublattice may do so while another keeps its sites (anions that change
+# places among fixed cations): that disturbs a run, but it is a melt only when its atoms have moved by d on average.
 _MELTED_FRACTION = 0.4
+_SUBLATTICE_FRACTION = 1.0
 _STILL_GROWING = 1.2
 
 
@@ -65,8 +67,8 @@ def log_slope(lag_time_ps: FloatArray, msd: FloatArray) -> float:
     return float(np.sum(weights * (x - x0) * y) / np.sum(weights * (x - x0) ** 2))
 
 
-def melted_elements(framework_msd: Mapping[str, FloatArray], last: int, spacing: float) -> dict[str, float]:
-    """Framework elements that left their sites -> their MSD at the longest fitted lag, Angstrom^2.
+def leaving_elements(framework_msd: Mapping[str, FloatArray], last: int, spacing: float) -> dict[str, float]:
+    """Framework elements whose atoms leave their sites -> their MSD at the longest fitted lag, Angstrom^2.
 
     They have an MSD above (0.4 spacing)^2 there, and one that rose by more than 20 % over the second half of the
     lags (diffusion doubles it); a plateau is vibration, or a group of atoms that turns on its site.
@@ -76,11 +78,29 @@ def melted_elements(framework_msd: Mapping[str, FloatArray], last: int, spacing:
         last: index of the longest fitted lag.
         spacing: distance of like neighbours in the framework, Angstrom.
     """
+    limit = (_MELTED_FRACTION * spacing) ** 2
     return {
         element: float(msd[last])
         for element, msd in framework_msd.items()
-        if msd[last] > (_MELTED_FRACTION * spacing) ** 2 and msd[last] > _STILL_GROWING * msd[max(1, last // 2)]
+        if msd[last] > limit and _is_growing(msd, last)
     }
+
+
+def is_melted(framework_msd: Mapping[str, FloatArray], last: int, spacing: float) -> bool:
+    """Whether the framework as a whole has left its sites.
+
+    It has when some element leaves its sites and every element's MSD still grows, or when one sublattice alone
+    has moved by the distance of its neighbours. Arguments as `leaving_elements`.
+    """
+    leaving = leaving_elements(framework_msd, last, spacing)
+    if not leaving:
+        return False
+    all_grow = all(_is_growing(msd, last) for msd in framework_msd.values())
+    return all_grow or max(leaving.values()) > (_SUBLATTICE_FRACTION * spacing) ** 2
+
+
+def _is_growing(msd: FloatArray, last: int) -> bool:
+    return bool(msd[last] > _STILL_GROWING * msd[max(1, last // 2)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +113,8 @@ class Evidence:
         length: hop length, Angstrom.
         slope: log-log slope in the window.
         hopped: fraction of the mobile ions that hopped.
-        melted: framework elements that left their sites -> MSD, Angstrom^2.
+        leaving: framework elements whose atoms leave their sites -> MSD, Angstrom^2.
+        melted: whether the framework as a whole has left its sites.
         framework: framework element -> MSD at the longest fitted lag, Angstrom^2.
         spacing: distance of like neighbours in the framework, Angstrom.
     """
@@ -103,7 +124,8 @@ class Evidence:
     length: float
     slope: float
     hopped: float
-    melted: Mapping[str, float]
+    leaving: Mapping[str, float]
+    melted: bool
     framework: Mapping[str, float]
     spacing: float
 
@@ -130,13 +152,16 @@ def judge(seen: Evidence) -> tuple[Verdict, tuple[str, ...]]:
 
 def _on_the_framework(seen: Evidence) -> list[str]:
     limit = (_MELTED_FRACTION * seen.spacing) ** 2
+    text = ", ".join(f"{element} {value:.1f} Angstrom^2" for element, value in seen.leaving.items())
+    beyond = (
+        f"mean squared displacement {text}, still growing; no crystal vibrates by more than {limit:.1f} "
+        f"Angstrom^2, the square of {_MELTED_FRACTION:g} times the {seen.spacing:.2f} Angstrom between like "
+        "neighbours."
+    )
     if seen.melted:
-        text = ", ".join(f"{element} {value:.1f} Angstrom^2" for element, value in seen.melted.items())
-        return [
-            f"The framework left its sites: mean squared displacement {text}, still growing; no crystal vibrates "
-            f"by more than {limit:.1f} Angstrom^2, the square of {_MELTED_FRACTION:g} times the {seen.spacing:.2f} "
-            "Angstrom between like neighbours."
-        ]
+        return [f"The framework left its sites: {beyond}"]
+    if seen.leaving:
+        return [f"Part of the framework changes places while the rest keeps its sites: {beyond} Read D with care."]
     if seen.framework:
         text = ", ".join(f"{element} {value:.2f}" for element, value in seen.framework.items())
         return [f"The framework kept its sites: mean squared displacement {text} Angstrom^2 (limit {limit:.1f})."]
