@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -15,13 +14,16 @@ LONGEST_S = 0.3
 
 
 def test_help_answers_within_a_third_of_a_second():
-    # The best of several, since other tests may run beside; the first also writes the bytecode.
+    # Processor time, the best of several: on an idle machine it is the time a person waits, and other tests that
+    # run beside do not count. The first also writes the bytecode.
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": ""}
     best = float("inf")
     for _ in range(12):
-        began = time.perf_counter()
+        before = os.times()
         subprocess.run(HELP, check=True, capture_output=True, env=environment)
-        best = min(best, time.perf_counter() - began)
+        after = os.times()
+        used = after.children_user + after.children_system - before.children_user - before.children_system
+        best = min(best, used)
         if best < LONGEST_S:
             break
     assert best < LONGEST_S, f"halion --help took {best:.2f} s"
