@@ -2,8 +2,8 @@
 
 chgnet's own calculator asks autograd for forces and for stress one after the other, each with a graph that
 could be differentiated again, as training needs. Here one backward pass without such a graph gives both: the
-same numbers 2.3 times faster at 80 atoms. Site energies are summed in double precision, so that the total
-energy of a large cell is not rounded to 1e-4 eV. The network itself stays chgnet's, in single precision.
+same numbers 1.9 times faster (benchmarks/chgnet_step.py). Site energies are summed in double precision, so that
+the total energy of a large cell is not rounded to 1e-4 eV. The network itself stays chgnet's, in single precision.
 
 Method: Deng et al., Nat. Mach. Intell. 5, 1031 (2023), doi:10.1038/s42256-023-00716-3.
 """
