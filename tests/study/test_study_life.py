@@ -119,6 +119,7 @@ def test_a_copied_folder_is_as_good_as_the_original(undisturbed, tmp_path):
     shutil.copytree(undisturbed, copy)
     shutil.rmtree(copy / "report")
     assert report_study(copy).exists()
+    assert study_status(copy)["state"] == "done"
     assert results_of(copy) == results_of(undisturbed)
 
 

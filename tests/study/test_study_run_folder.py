@@ -66,6 +66,14 @@ def test_where_the_work_runs_is_no_difference(tmp_path):
     folder.begin(resolve({"crystal": "Li3YBr6", "machine": {"workers": 7}}))
 
 
+def test_another_device_is_another_study_and_is_remembered(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.begin(resolve({"crystal": "Li3YBr6", "machine": {"device": "cuda"}}))
+    assert folder.settings().machine.device == "cuda"
+    with pytest.raises(RunFolderError, match=r"machine\.device is cuda here, cpu in the new command"):
+        folder.begin(resolve({"crystal": "Li3YBr6"}))
+
+
 def test_an_edited_crystal_is_another_study(tmp_path):
     cif = tmp_path / "crystal.cif"
     cif.write_text("data_a\n")

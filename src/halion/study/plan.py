@@ -17,7 +17,6 @@ from halion.orderings import (
     Composition,
     OrderingCount,
     composition_for,
-    count_orderings,
     enumerate_orderings,
 )
 from halion.potentials import load_potential
@@ -104,7 +103,7 @@ def plan_study(settings: StudySettings, folder: Path | str = ".") -> StudyPlan:
     return StudyPlan(
         title=crystal.name,
         composition=composition,
-        count=count_orderings(crystal, composition),
+        count=found.count,
         n_after_exclusions=found.n_orderings,
         n_relaxed=n_relaxed,
         n_atoms=n_atoms,

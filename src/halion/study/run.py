@@ -88,7 +88,7 @@ def _run_stages(context: stages.Context) -> dict[str, str]:
         relaxed = stages.relaxations(context, engine, chosen.candidates)
         table = stages.ranking(context, chosen, relaxed, found.n_orderings)
         moved = stages.dynamics(context, engine, table)
-    stages.transport(context, moved)
+    stages.transport(context.folder, context.settings, moved, context.board.progress("transport"))
     return _potentials([*relaxed, *moved.values()])
 
 
@@ -114,9 +114,7 @@ def collect_results(folder: RunFolder) -> StudyResults:
     found = load_orderings(folder.step_folder("1-orderings") / "orderings.h5")
     table = from_record(Ranking, Step(folder.step_folder("4-ranking"), {}).value())
     steps = stages.dynamics_steps(folder, settings, table)
-    quiet = StatusBoard(folder, unobserved)
-    context = stages.Context(folder=folder, settings=settings, crystal=crystal, board=quiet, stop=never)
-    runs = stages.transport(context, {key: step for key, step in steps.items() if step.is_done})
+    runs = stages.transport(folder, settings, {key: step for key, step in steps.items() if step.is_done})
     equilibrations = [stages.read_equilibration(step) for step in steps.values()]
     arrhenius = fit_arrhenius(runs)
     provenance = folder.path / "provenance.json"

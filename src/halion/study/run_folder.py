@@ -23,8 +23,8 @@ from halion.settings import StudySettings, resolve
 __all__ = ["SCHEMA", "RunFolder", "study_status"]
 
 SCHEMA = 1
-# Where the work runs does not change what a study is.
-_NOT_IDENTITY = ("machine",)
+# How many workers there are does not change what a study is; on another device it would end in other bits.
+_IDENTITY_OF_MACHINE = "device"
 
 
 class RunFolder:
@@ -158,8 +158,7 @@ def _try_lock(handle: IO[str]) -> bool:
 
 def _identity_of(settings: StudySettings) -> dict[str, Any]:
     plain = settings.model_dump(mode="json")
-    for section in _NOT_IDENTITY:
-        plain.pop(section)
+    plain["machine"] = {_IDENTITY_OF_MACHINE: plain["machine"][_IDENTITY_OF_MACHINE]}
     is_file = Path(settings.crystal).is_file()
     if is_file:  # the file is known by its content, wherever it lies
         plain["crystal"] = Path(settings.crystal).name

@@ -22,7 +22,7 @@ from halion.orderings import (
     load_orderings,
     save_orderings,
 )
-from halion.progress import Stop
+from halion.progress import Progress, Stop, silent
 from halion.ranking import Candidate, Ranking, RefusedOrdering, Relaxation, Selection, rank, select_candidates
 from halion.records import from_record, to_record
 from halion.settings import StudySettings
@@ -235,23 +235,25 @@ def dynamics(context: Context, engine: LocalEngine, table: Ranking) -> dict[floa
     return steps
 
 
-def transport(context: Context, steps: dict[float, Step]) -> tuple[RunTransport, ...]:
+def transport(
+    folder: RunFolder, settings: StudySettings, steps: dict[float, Step], progress: Progress = silent
+) -> tuple[RunTransport, ...]:
     """Diffusivity with error and verdict of every temperature whose run ended well."""
     runs = []
-    wanted = context.settings.transport
+    wanted = settings.transport
     ended_well = {temperature_k: step for temperature_k, step in steps.items() if not refusal_of(step)}
     for k, (temperature_k, earlier) in enumerate(ended_well.items()):
         step = Step(
-            context.folder.step_folder("6-transport", f"{temperature_k:g}K"),
+            folder.step_folder("6-transport", f"{temperature_k:g}K"),
             {"dynamics": earlier.inputs_digest, "settings": wanted.model_dump(mode="json")},
         )
         if not step.is_done:
             path = earlier.folder / earlier.value()["trajectory"]
             # Where the folder lies is no part of a result.
-            trajectory = replace(open_trajectory(path), source=str(path.relative_to(context.folder.path)))
+            trajectory = replace(open_trajectory(path), source=str(path.relative_to(folder.path)))
             step.begin().commit(to_record(analyse_run(trajectory, wanted)))
         runs.append(from_record(RunTransport, step.value()))
-        context.board.tell("transport", k + 1, len(ended_well))
+        progress(k + 1, len(ended_well))
     return tuple(runs)
 
 
