@@ -2,7 +2,7 @@
 VENV ?= .venv
 export HALION_VENV = $(VENV)
 
-.PHONY: study test slow lint clean
+.PHONY: study test slow search lint clean
 
 study: ## the quick study of Li3YBr6, from the disordered crystal to its report
 	@scripts/setup.sh
@@ -15,6 +15,10 @@ test: ## the tests
 slow: ## the tests that take minutes
 	@scripts/setup.sh test
 	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -m slow
+
+search: ## the property tests on new random examples
+	@scripts/setup.sh test
+	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n 2 --dist loadfile --hypothesis-profile search
 
 lint: ## style
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .

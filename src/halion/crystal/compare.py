@@ -126,11 +126,17 @@ def _different(ratio: float, verdict: str) -> CrystalComparison:
 
 
 def _primitive(crystal: DisorderedCrystal, elements: list[str]) -> _Primitive:
+    """The crystal's own sites in the Niggli form of its primitive lattice, one of each set of translates.
+
+    spglib gives the lattice alone, in the crystal's orientation: the sites that it returns are moved by up to the
+    tolerance, onto the special positions of the nearest standard origin.
+    """
     occupancies = [dict(orbit.occupancy) for orbit in crystal.orbits]
-    types = site_types(occupancies)
-    table = {int(kind): [occupancy.get(e, 0.0) for e in elements] for kind, occupancy in zip(types, occupancies)}
-    average = (crystal.cell, crystal.fractional, types[crystal.site_orbit])
-    found = by_spglib(lambda: spglib.find_primitive(average, symprec=TOLERANCE))
+    types = site_types(occupancies)[crystal.site_orbit]
+    average = (crystal.cell, crystal.fractional, types)
+    found = by_spglib(
+        lambda: spglib.standardize_cell(average, to_primitive=True, no_idealize=True, symprec=TOLERANCE)
+    )
     cell = None if found is None else by_spglib(lambda: spglib.niggli_reduce(found[0]))
     if cell is None:
         raise CrystalError(
@@ -138,12 +144,13 @@ def _primitive(crystal: DisorderedCrystal, elements: list[str]) -> _Primitive:
             where=crystal.name,
             fix="check the crystal with halion.crystal.describe",
         )
-    _, fractional, kinds = found
-    return _Primitive(
-        cell=cell,
-        fractional=fractional @ found[0] @ np.linalg.inv(cell) % 1.0,
-        occupancy=np.array([table[int(kind)] for kind in kinds]),
-    )
+    fractional = crystal.fractional @ crystal.cell @ np.linalg.inv(cell) % 1.0
+    steps = fractional[:, None, :] - fractional[None, :, :]
+    distances = np.linalg.norm((steps - np.round(steps)) @ cell, axis=2)
+    translates = (distances <= 2 * TOLERANCE) & (types[:, None] == types[None, :])
+    first = np.flatnonzero(translates.argmax(axis=1) == np.arange(len(types)))
+    table = np.array([[occupancy.get(e, 0.0) for e in elements] for occupancy in occupancies])
+    return _Primitive(cell=cell, fractional=fractional[first], occupancy=table[crystal.site_orbit[first]])
 
 
 def _best_match(one: _Primitive, other: _Primitive) -> _Match | None:
