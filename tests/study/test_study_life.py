@@ -75,7 +75,7 @@ def undisturbed(study_file) -> Path:
 
 
 def kill_when(study_file: Path, folder: Path, pattern: str, delay_s: float = 0.0) -> bool:
-    """Start or resume the study and kill it once such a file is there; False if it ended first."""
+    """Start or resume the study and kill it once such a file is there; False if its work was done before."""
     process = subprocess.Popen(
         halion("run", study_file, "--folder", folder, "--json"),
         stdout=subprocess.DEVNULL,
@@ -88,8 +88,9 @@ def kill_when(study_file: Path, folder: Path, pattern: str, delay_s: float = 0.0
     alive = process.poll() is None
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert study_status(folder)["state"] == ("interrupted" if alive else "done")
-    return alive
+    state = study_status(folder)["state"]
+    assert state == "done" or (alive and state == "interrupted")
+    return state == "interrupted"
 
 
 def finish(study_file: Path, folder: Path) -> None:
@@ -133,12 +134,18 @@ def test_kills_change_nothing(undisturbed, study_file, tmp_path):
 
 @pytest.mark.slow
 def test_ten_kills_at_random_moments_change_nothing(undisturbed, study_file, tmp_path):
-    folder, chance = tmp_path / "killed", random.Random(0)
-    # The small study takes some 20 s; what is stored makes each resumed one shorter, until none is left to kill.
-    hits = [kill_when(study_file, folder, "status.json", chance.uniform(0.0, 14.0)) for _ in range(10)]
-    assert sum(hits) >= 4, hits
-    finish(study_file, folder)
-    assert results_of(folder) == results_of(undisturbed)
+    """Ten kills that hit; a folder that came to its end first is compared, and a new one takes the rest."""
+    chance, hits, folders = random.Random(0), 0, [tmp_path / "killed-0"]
+    while hits < 10:
+        # Loading the package takes some 3 s of each attempt, the whole small study about 20 s.
+        if kill_when(study_file, folders[-1], "status.json", chance.uniform(1.0, 12.0)):
+            hits += 1
+        else:
+            folders.append(tmp_path / f"killed-{len(folders)}")
+    if folders[-1].exists():
+        finish(study_file, folders[-1])
+    for folder in filter(Path.exists, folders):
+        assert results_of(folder) == results_of(undisturbed)
 
 
 def test_stopping_on_request_is_resumable(undisturbed, study_file, tmp_path):
