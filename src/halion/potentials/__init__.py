@@ -1,6 +1,7 @@
 """Potentials behind one interface: energy, forces and stress of a structure or of a batch."""
 
 from halion.potentials.chgnet import CHGNET_ELEMENTS, ChgnetPotential
+from halion.potentials.engine_types import EngineResult
 from halion.potentials.from_ase import PotentialCalculator, PotentialFromAse
 from halion.potentials.load import KNOWN_POTENTIALS, ase_calculator, load_potential
 from halion.potentials.types import Evaluation, Potential
@@ -9,6 +10,7 @@ __all__ = [
     "CHGNET_ELEMENTS",
     "KNOWN_POTENTIALS",
     "ChgnetPotential",
+    "EngineResult",
     "Evaluation",
     "Potential",
     "PotentialCalculator",

@@ -22,10 +22,11 @@ from chgnet.graph import CrystalGraph
 from chgnet.model.model import BatchedGraph
 from pymatgen.optimization.neighbors import find_points_in_spheres
 
-from halion.arrays import FloatArray
+from halion.arrays import FloatArray, IntArray
 from halion.errors import InputError, MissingDependency, PhysicsRefusal
 from halion.potentials.chgnet_model import load_model, weights_sha256
-from halion.potentials.from_ase import refuse_unknown_elements
+from halion.potentials.engine_types import EngineResult
+from halion.potentials.from_ase import refuse_unknown_elements, split_arrays, stack_evaluations
 from halion.potentials.types import Evaluation
 
 __all__ = ["CHGNET_ELEMENTS", "ChgnetPotential"]
@@ -96,6 +97,12 @@ class ChgnetPotential:
                 batch = []
             batch.append(atoms)
         return evaluations + (self._evaluate(batch) if batch else [])
+
+    def evaluate_arrays(
+        self, numbers: IntArray, positions: FloatArray, cells: FloatArray, counts: IntArray
+    ) -> EngineResult:
+        """The same for many structures given as arrays, see `Potential`."""
+        return stack_evaluations(self.evaluate_batch(split_arrays(numbers, positions, cells, counts)), cells)
 
     def _evaluate(self, structures: Sequence[Atoms]) -> list[Evaluation]:
         model = self._model

@@ -14,10 +14,19 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 
+from halion.arrays import FloatArray, IntArray
 from halion.errors import InputError
+from halion.potentials.engine_types import EngineResult
 from halion.potentials.types import Evaluation, Potential
 
-__all__ = ["PotentialCalculator", "PotentialFromAse", "refuse_unknown_elements"]
+__all__ = [
+    "PotentialCalculator",
+    "PotentialFromAse",
+    "refuse_mismatched_arrays",
+    "refuse_unknown_elements",
+    "split_arrays",
+    "stack_evaluations",
+]
 
 
 def refuse_unknown_elements(atoms: Atoms, elements: frozenset[str], name: str) -> None:
@@ -29,6 +38,42 @@ def refuse_unknown_elements(atoms: Atoms, elements: frozenset[str], name: str) -
             where=atoms.get_chemical_formula(),
             fix="choose a potential trained for all of them: ranking.potential and dynamics.potential",
         )
+
+
+def split_arrays(numbers: IntArray, positions: FloatArray, cells: FloatArray, counts: IntArray) -> list[Atoms]:
+    """The structures of a batch of arrays (as `Potential.evaluate_arrays` takes them), one `Atoms` each.
+
+    Raises:
+        InputError: shapes that do not belong together.
+    """
+    refuse_mismatched_arrays(numbers, positions, cells, counts)
+    ends = np.cumsum(counts)
+    return [
+        Atoms(numbers[end - count : end], positions=positions[end - count : end], cell=cell, pbc=True)
+        for cell, count, end in zip(cells, counts, ends, strict=True)
+    ]
+
+
+def refuse_mismatched_arrays(numbers: IntArray, positions: FloatArray, cells: FloatArray, counts: IntArray) -> None:
+    """Refuse arrays whose shapes do not describe one batch of structures."""
+    n_atoms = int(np.sum(counts))
+    wanted = {"numbers": (n_atoms,), "positions": (n_atoms, 3), "cells": (len(counts), 3, 3)}
+    given = {"numbers": np.shape(numbers), "positions": np.shape(positions), "cells": np.shape(cells)}
+    if given != wanted:
+        raise InputError(
+            f"arrays of shapes {given} are no batch of {len(counts)} structures with {n_atoms} atoms: {wanted}",
+            fix="pass the structures one after another, and the number of atoms of each as counts",
+        )
+
+
+def stack_evaluations(evaluations: Sequence[Evaluation], cells: FloatArray) -> EngineResult:
+    """Evaluations of structures with these cells as arrays; virial = stress * volume."""
+    volumes = np.abs(np.linalg.det(cells))[:, None, None]
+    return EngineResult(
+        energies=np.array([evaluation.energy for evaluation in evaluations]),
+        forces=np.concatenate([np.empty((0, 3)), *(evaluation.forces for evaluation in evaluations)]),
+        virials=np.reshape([evaluation.stress for evaluation in evaluations], (-1, 3, 3)) * volumes,
+    )
 
 
 class PotentialFromAse:
@@ -58,6 +103,13 @@ class PotentialFromAse:
     def evaluate_batch(self, structures: Sequence[Atoms]) -> list[Evaluation]:
         """The same for many structures, one after another."""
         return [self.evaluate(atoms) for atoms in structures]
+
+    def evaluate_arrays(
+        self, numbers: IntArray, positions: FloatArray, cells: FloatArray, counts: IntArray
+    ) -> EngineResult:
+        """The same for many structures given as arrays, see `Potential`."""
+        structures = split_arrays(numbers, positions, cells, counts)
+        return stack_evaluations(self.evaluate_batch(structures), cells)
 
 
 class PotentialCalculator(Calculator):

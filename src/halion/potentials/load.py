@@ -31,7 +31,7 @@ _REFERENCE = "chgnet-reference"
 KNOWN_POTENTIALS = (*_CHGNET, _REFERENCE, *_SEVENN, _MATGL)
 
 
-def load_potential(name: str, *, device: str = "cpu") -> Potential:
+def load_potential(name: str, *, device: str = "cpu", threads: int | None = None) -> Potential:
     """The potential of this name.
 
     Args:
@@ -40,6 +40,8 @@ def load_potential(name: str, *, device: str = "cpu") -> Potential:
             "7net-0", "7net-l3i5", "7net-mf-0" (its PBE), "sevenn:PATH" or "sevenn:PATH@MODAL" (extra
             `sevenn`), "m3gnet" or "matgl:PATH" (extra `matgl`).
         device: "cpu" or "cuda".
+        threads: processor threads that one evaluation may use; None leaves it to the environment
+            (OMP_NUM_THREADS, then all cores). What torch evaluates takes it for the whole process.
     Raises:
         InputError: an unknown name (the nearest known one is named), or a checkpoint that cannot be used.
         MissingDependency: the potential's package is not installed, or its weights are not on this machine.
@@ -48,6 +50,8 @@ def load_potential(name: str, *, device: str = "cpu") -> Potential:
 
     Checked by tests/potentials/test_potentials_load.py.
     """
+    if threads is not None:
+        _use_threads(threads)
     key = name.lower()
     package, _, rest = name.partition(":")
     path, _, modal = rest.partition("@")
@@ -72,12 +76,20 @@ def load_potential(name: str, *, device: str = "cpu") -> Potential:
     )
 
 
-def ase_calculator(name: str, *, device: str = "cpu") -> Calculator:
+def ase_calculator(name: str, *, device: str = "cpu", threads: int | None = None) -> Calculator:
     """The potential of this name as an ASE calculator, for scripts of your own.
 
     Example: ``atoms.calc = ase_calculator("chgnet")``. Raises what `load_potential` raises.
     """
-    return PotentialCalculator(load_potential(name, device=device))
+    return PotentialCalculator(load_potential(name, device=device, threads=threads))
+
+
+def _use_threads(threads: int) -> None:
+    if threads < 1:
+        raise InputError(
+            f"{threads} threads can evaluate nothing", fix="set machine.threads_per_worker to 1 or more"
+        )
+    torch.set_num_threads(threads)
 
 
 def _refuse_missing_file(path: str) -> None:

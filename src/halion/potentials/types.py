@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from halion.arrays import FloatArray
+from halion.arrays import FloatArray, IntArray
+from halion.potentials.engine_types import EngineResult
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -48,4 +49,19 @@ class Potential(Protocol):
 
     def evaluate_batch(self, structures: Sequence[Atoms]) -> list[Evaluation]:
         """The same for many structures, in their order."""
+        ...
+
+    def evaluate_arrays(
+        self, numbers: IntArray, positions: FloatArray, cells: FloatArray, counts: IntArray
+    ) -> EngineResult:
+        """The same for many structures given as arrays, without a detour through `Atoms`: for dynamics.
+
+        Args:
+            numbers: (n_atoms_total,) atomic numbers, the structures one after another.
+            positions: (n_atoms_total, 3) Angstrom, wrapped or not.
+            cells: (n_structures, 3, 3) row vectors, Angstrom.
+            counts: (n_structures,) atoms of each structure.
+        Raises:
+            InputError, PhysicsRefusal: as `evaluate`; the whole batch is refused.
+        """
         ...
