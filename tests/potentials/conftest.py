@@ -1,12 +1,20 @@
 """Structures and potentials that several tests of this room use."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 from ase import Atoms
 from ase.spacegroup import crystal
+from chgnet.graph import converter, crystalgraph
+from chgnet.model import CHGNet
+from chgnet.model import model as chgnet_model
+from pymatgen.core import Structure
 
-from halion.potentials import ChgnetPotential
+from halion.potentials import ChgnetPotential, EngineResult
+from halion.potentials.chgnet_model import load_model
+from halion.potentials.folded import FoldedWeights, fold
 
 torch.set_num_threads(1)
 
@@ -50,3 +58,67 @@ def structures() -> dict[str, Atoms]:
         "sheared": sheared,
         "two atoms that see their own images": _hot(rocksalt, 0.1, 3),
     }
+
+
+@pytest.fixture(scope="session")
+def hot_frames() -> list[Atoms]:
+    """40 atoms of Li3YBr3Cl3 with the displacements of about 300, 600 and 1000 K, the cell strained."""
+    cell = crystal(
+        ["Y", "Li", "Br", "Br"],
+        [(0, 0, 0), (0, 0.3336, 0), (0.2492, 0.1679, 0.2410), (0.7504, 0, 0.2417)],
+        spacegroup="C 2/m",
+        cellpar=[6.93, 11.97, 6.84, 90, 109.3, 90],
+    ).repeat((1, 1, 2))
+    frames = []
+    for seed, amplitude in enumerate((0.10, 0.16, 0.22)):
+        rng = np.random.default_rng(seed)
+        frame = _hot(cell, amplitude, seed)
+        halides = np.flatnonzero(cell.numbers == 35)
+        frame.numbers[rng.permutation(halides)[: len(halides) // 2]] = 17
+        frame.set_cell(frame.cell.array @ (np.eye(3) + rng.normal(scale=0.01, size=(3, 3))), scale_atoms=True)
+        frames.append(frame)
+    return frames
+
+
+@pytest.fixture(scope="session")
+def weights() -> FoldedWeights:
+    """The pretrained weights, folded."""
+    return fold(load_model())
+
+
+def as_arrays(structures: list[Atoms]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """A batch as engines take it."""
+    return (
+        np.concatenate([atoms.numbers for atoms in structures]),
+        np.concatenate([atoms.positions for atoms in structures]),
+        np.array([atoms.cell.array for atoms in structures]),
+        np.array([len(atoms) for atoms in structures]),
+    )
+
+
+def chgnet_in_double_precision(model: CHGNet, atoms: Atoms) -> EngineResult:
+    """chgnet's own model, graph and derivatives, every tensor of them in double precision.
+
+    The composition reference, which chgnet computes in single precision whatever the model is, is added here.
+    """
+    model = CHGNet.from_dict(model.as_dict()).double()
+    reference = model.composition_model.fc.weight[0].double().detach().numpy()[atoms.numbers - 1].sum()
+    model.composition_model = None
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (converter, crystalgraph, chgnet_model):
+            patch.setattr(module, "TORCH_DTYPE", torch.float64)
+        structure = Structure(atoms.cell.array, atoms.numbers, atoms.positions, coords_are_cartesian=True)
+        prediction = model.predict_structure(structure, task="efs")
+    assert prediction["f"].dtype == np.float64
+    return EngineResult(
+        energies=np.array([prediction["e"] * len(atoms) + reference]),
+        forces=prediction["f"],
+        virials=prediction["s"][None] * atoms.get_volume() / 160.21766208,
+    )
+
+
+@pytest.fixture(scope="session")
+def in_double_precision() -> Callable[[Atoms], EngineResult]:
+    """The pretrained chgnet evaluated in double precision."""
+    model = load_model()
+    return lambda atoms: chgnet_in_double_precision(model, atoms)
