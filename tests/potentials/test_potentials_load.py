@@ -9,6 +9,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.calculators.test import gradient_test
+from chgnet.model import CHGNet
 
 from halion.errors import HalionError, InputError, MissingDependency, PhysicsRefusal
 from halion.potentials import (
@@ -47,6 +48,30 @@ def test_reference_route_gives_the_same(chgnet, structures, name):
     np.testing.assert_allclose(one.stress, other.stress, atol=1e-5)
 
 
+@pytest.mark.parametrize(("name", "backend"), [("chgnet-torch", "torch"), ("chgnet-float64", "float64")])
+def test_backends_by_name(name, backend, chgnet, structures):
+    potential = load_potential(name, threads=1)
+    assert (potential.name, potential.weights_sha256) == (f"chgnet-0.3.0-{backend}", chgnet.weights_sha256)
+    one, other = potential.evaluate(structures["sheared"]), chgnet.evaluate(structures["sheared"])
+    assert one.energy == pytest.approx(other.energy, abs=1e-5)
+    np.testing.assert_allclose(one.forces, other.forces, atol=2e-5)
+    np.testing.assert_allclose(one.stress, other.stress, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["", "chgnet:", "chgnet-torch:", "chgnet-float64:", "chgnet-reference:"])
+def test_every_backend_takes_a_checkpoint(kind, chgnet, structures, tmp_path):
+    """One that differs from the pretrained by 0.5 eV per atom, its last bias."""
+    saved = {"model": CHGNet.load(verbose=False, use_device="cpu").as_dict()}
+    saved["model"]["state_dict"]["mlp.layers.7.bias"] = saved["model"]["state_dict"]["mlp.layers.7.bias"] + 0.5
+    path = tmp_path / "Tuned.pth.tar"
+    torch.save(saved, path)
+    potential, atoms = load_potential(f"{kind}{path}"), structures["mixed halide"]
+    assert "Tuned" in potential.name
+    assert potential.weights_sha256 != chgnet.weights_sha256
+    difference = potential.evaluate(atoms).energy - chgnet.evaluate(atoms).energy
+    assert difference == pytest.approx(0.5 * len(atoms), abs=2e-5)
+
+
 @pytest.mark.parametrize("name", ["chgnet-0.4", "chgnt", "7net0", "mace"])
 def test_unknown_name(name):
     with pytest.raises(InputError) as caught:
@@ -59,7 +84,17 @@ def test_the_nearest_name_is_given():
         load_potential("7net-l3i6")
 
 
-@pytest.mark.parametrize("name", ["runs/best.pth", "best.pth.tar", "sevenn:nowhere.pth", "matgl:nowhere"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "runs/best.pth",
+        "best.pth.tar",
+        "chgnet:best.pth",
+        "chgnet-reference:b",
+        "sevenn:nowhere.pth",
+        "matgl:nowhere",
+    ],
+)
 def test_missing_checkpoint(name):
     with pytest.raises(InputError, match="no such checkpoint"):
         load_potential(name)

@@ -22,6 +22,7 @@ from halion.potentials.types import Evaluation, Potential
 __all__ = [
     "PotentialCalculator",
     "PotentialFromAse",
+    "join_arrays",
     "refuse_mismatched_arrays",
     "refuse_unknown_elements",
     "split_arrays",
@@ -64,6 +65,16 @@ def refuse_mismatched_arrays(numbers: IntArray, positions: FloatArray, cells: Fl
             f"arrays of shapes {given} are no batch of {len(counts)} structures with {n_atoms} atoms: {wanted}",
             fix="pass the structures one after another, and the number of atoms of each as counts",
         )
+
+
+def join_arrays(structures: Sequence[Atoms]) -> tuple[IntArray, FloatArray, FloatArray, IntArray]:
+    """Numbers, positions, cells and counts of structures one after another: what `split_arrays` takes apart."""
+    return (
+        np.concatenate([np.empty(0, dtype=np.int64), *(atoms.numbers for atoms in structures)]),
+        np.concatenate([np.empty((0, 3)), *(atoms.positions for atoms in structures)]),
+        np.reshape([atoms.cell.array for atoms in structures], (-1, 3, 3)),
+        np.array([len(atoms) for atoms in structures], dtype=np.int64),
+    )
 
 
 def stack_evaluations(evaluations: Sequence[Evaluation], cells: FloatArray) -> EngineResult:

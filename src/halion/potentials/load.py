@@ -13,6 +13,7 @@ from ase.calculators.calculator import Calculator
 from ase.data import chemical_symbols
 
 from halion.errors import InputError, MissingDependency, nearest
+from halion.potentials.backends import Backend, use_threads
 from halion.potentials.chgnet import CHGNET_ELEMENTS, ChgnetPotential
 from halion.potentials.chgnet_model import load_model, weights_sha256
 from halion.potentials.from_ase import PotentialCalculator, PotentialFromAse
@@ -25,7 +26,12 @@ __all__ = ["KNOWN_POTENTIALS", "ase_calculator", "load_potential"]
 _SEVENN = {"7net-0": "", "7net-l3i5": "", "7net-mf-0": "PBE"}
 _MATGL = "m3gnet"
 _MATGL_MODEL = "M3GNet-PES-MatPES-PBE-2025.2"
-_CHGNET = ("chgnet", "chgnet-0.3.0")
+_CHGNET: dict[str, Backend] = {
+    "chgnet": "fast",
+    "chgnet-0.3.0": "fast",
+    "chgnet-torch": "torch",
+    "chgnet-float64": "float64",
+}
 _REFERENCE = "chgnet-reference"
 
 KNOWN_POTENTIALS = (*_CHGNET, _REFERENCE, *_SEVENN, _MATGL)
@@ -35,43 +41,43 @@ def load_potential(name: str, *, device: str = "cpu", threads: int | None = None
     """The potential of this name.
 
     Args:
-        name: "chgnet" (the pretrained 0.3.0; also "chgnet-0.3.0"), "chgnet-reference" (the same weights through
-            chgnet's own ASE calculator, for comparison), the path of a fine-tuned CHGNet checkpoint,
-            "7net-0", "7net-l3i5", "7net-mf-0" (its PBE), "sevenn:PATH" or "sevenn:PATH@MODAL" (extra
-            `sevenn`), "m3gnet" or "matgl:PATH" (extra `matgl`).
+        name: "chgnet" (the pretrained 0.3.0 on the fastest engine; also "chgnet-0.3.0"), "chgnet-torch" (in plain
+            torch), "chgnet-float64" (in double precision, to check the others), "chgnet-reference" (chgnet's own
+            ASE calculator), the path of a fine-tuned CHGNet checkpoint or one of these names with it, as
+            "chgnet-float64:PATH"; "7net-0", "7net-l3i5", "7net-mf-0" (its PBE), "sevenn:PATH" or
+            "sevenn:PATH@MODAL" (extra `sevenn`); "m3gnet" or "matgl:PATH" (extra `matgl`).
         device: "cpu" or "cuda".
         threads: processor threads that one evaluation may use; None leaves it to the environment
-            (OMP_NUM_THREADS, then all cores). What torch evaluates takes it for the whole process.
+            (OMP_NUM_THREADS, then all cores). Potentials in torch take it for the whole process.
     Raises:
-        InputError: an unknown name (the nearest known one is named), or a checkpoint that cannot be used.
+        InputError: an unknown name (the nearest known one is named), a checkpoint that cannot be used, or no
+            thread at all.
         MissingDependency: the potential's package is not installed, or its weights are not on this machine.
     A CHGNet checkpoint is read as data. Those of the extras are unpickled by their own packages, which may run
     code that the file holds: take them from people you trust.
 
     Checked by tests/potentials/test_potentials_load.py.
     """
-    if threads is not None:
-        _use_threads(threads)
-    key = name.lower()
-    package, _, rest = name.partition(":")
-    path, _, modal = rest.partition("@")
-    if key in _CHGNET:
-        return ChgnetPotential(device=device)
-    if key == _REFERENCE:
-        return _chgnet_reference(device)
-    if key in _SEVENN:
-        return _sevenn(key, _SEVENN[key], device)
-    if key == _MATGL:
-        return _matgl(_MATGL_MODEL, device)
-    if package in ("sevenn", "matgl") and path:
-        _refuse_missing_file(path)
-        return _sevenn(path, modal, device) if package == "sevenn" else _matgl(path, device)
+    kind, _, path = name.partition(":")
+    kind = kind.lower()
+    if kind in _CHGNET:
+        return ChgnetPotential(path or None, backend=_CHGNET[kind], device=device, threads=threads)
     if Path(name).is_file():
-        return ChgnetPotential(name, device=device)
+        return ChgnetPotential(name, device=device, threads=threads)
+    if threads is not None:
+        use_threads(threads)
+    if kind == _REFERENCE:
+        return _chgnet_reference(path, device)
+    if name.lower() in _SEVENN:
+        return _sevenn(name.lower(), _SEVENN[name.lower()], device)
+    if name.lower() == _MATGL:
+        return _matgl(_MATGL_MODEL, device)
+    if kind in ("sevenn", "matgl") and path:
+        return _from_path(kind, path, device)
     if Path(name).suffix or "/" in name:
         _refuse_missing_file(name)
     raise InputError(
-        f"there is no potential '{name}': {nearest(key, KNOWN_POTENTIALS)}",
+        f"there is no potential '{name}': {nearest(name.lower(), KNOWN_POTENTIALS)}",
         fix=f"use one of {', '.join(KNOWN_POTENTIALS)}, or the path of a CHGNet checkpoint",
     )
 
@@ -79,17 +85,28 @@ def load_potential(name: str, *, device: str = "cpu", threads: int | None = None
 def ase_calculator(name: str, *, device: str = "cpu", threads: int | None = None) -> Calculator:
     """The potential of this name as an ASE calculator, for scripts of your own.
 
-    Example: ``atoms.calc = ase_calculator("chgnet")``. Raises what `load_potential` raises.
+    Energy in eV, forces in eV/Angstrom, stress in eV/Angstrom^3 (tension positive), as ASE has them::
+
+        from halion.potentials import ase_calculator
+        atoms.calc = ase_calculator("chgnet", threads=2)
+        atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress()
+
+    Args:
+        name: any name or checkpoint path that `load_potential` takes.
+        device: "cpu" or "cuda".
+        threads: processor threads; None leaves it to the environment.
+    Raises:
+        InputError, MissingDependency: as `load_potential`; evaluations raise what the potential's `evaluate` does.
+
+    Checked by test_ase_calculator_is_the_potential in tests/potentials/test_potentials_load.py.
     """
     return PotentialCalculator(load_potential(name, device=device, threads=threads))
 
 
-def _use_threads(threads: int) -> None:
-    if threads < 1:
-        raise InputError(
-            f"{threads} threads can evaluate nothing", fix="set machine.threads_per_worker to 1 or more"
-        )
-    torch.set_num_threads(threads)
+def _from_path(package: str, path: str, device: str) -> Potential:
+    path, _, modal = path.partition("@")
+    _refuse_missing_file(path)
+    return _sevenn(path, modal, device) if package == "sevenn" else _matgl(path, device)
 
 
 def _refuse_missing_file(path: str) -> None:
@@ -105,17 +122,20 @@ def _require(package: str, extra: str, name: str) -> None:
         )
 
 
-def _chgnet_reference(device: str) -> Potential:
+def _chgnet_reference(checkpoint: str, device: str) -> Potential:
     import contextlib
     import io
 
     from chgnet.model.dynamics import CHGNetCalculator
 
-    model = load_model()
+    model = load_model(checkpoint or None)
     with contextlib.redirect_stdout(io.StringIO()):
         calculator = CHGNetCalculator(model, use_device=device, on_isolated_atoms="error")
     return PotentialFromAse(
-        calculator, name=_REFERENCE, elements=sorted(CHGNET_ELEMENTS), weights_sha256=weights_sha256(model)
+        calculator,
+        name=_REFERENCE + (f":{Path(checkpoint).name}" if checkpoint else ""),
+        elements=sorted(CHGNET_ELEMENTS),
+        weights_sha256=weights_sha256(model),
     )
 
 

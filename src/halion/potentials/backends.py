@@ -1,0 +1,56 @@
+"""Which engine computes CHGNet: by the name of a backend and the device."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+
+from halion.errors import InputError, MissingDependency
+from halion.potentials.engine_types import Engine
+from halion.potentials.folded import FoldedWeights
+from halion.potentials.torch_engine import TorchEngine
+
+__all__ = ["Backend", "make_engine", "use_threads"]
+
+Backend = Literal["fast", "torch", "float64"]
+
+
+def make_engine(
+    backend: Backend, weights: FoldedWeights, *, device: str = "cpu", threads: int | None = None
+) -> tuple[Engine, str]:
+    """The engine of this backend with these weights, and what it is in words.
+
+    Args:
+        backend: "fast" (the fastest one that the device has), "torch" (single precision), "float64".
+        weights: as `fold` gives them.
+        device: "cpu" or "cuda".
+        threads: processor threads; None leaves it to the environment (OMP_NUM_THREADS, then all cores). The
+            torch backends take it for the whole process.
+    Raises:
+        InputError: no thread at all.
+        MissingDependency: a CUDA device that torch does not see.
+    """
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise MissingDependency(
+            f"device '{device}' was asked for, and torch {torch.__version__} sees no CUDA device",
+            fix="set machine.device to cpu, or install a CUDA build of torch",
+        )
+    if threads is not None:
+        use_threads(threads)
+    dtype = torch.float64 if backend == "float64" else torch.float32
+    precision = "double" if backend == "float64" else "single"
+    return TorchEngine(weights, device=device, dtype=dtype), f"torch on {device}, network in {precision} precision"
+
+
+def use_threads(threads: int) -> None:
+    """Let torch use this many processor threads, in the whole process.
+
+    Raises:
+        InputError: none at all.
+    """
+    if threads < 1:
+        raise InputError(
+            f"{threads} threads can evaluate nothing", fix="set machine.threads_per_worker to 1 or more"
+        )
+    torch.set_num_threads(threads)
