@@ -15,7 +15,8 @@ from scipy.spatial.transform import Rotation
 from scipy.stats import spearmanr
 
 from halion.errors import InputError, Interrupted, PhysicsRefusal
-from halion.potentials import Evaluation
+from halion.potentials import EngineResult, Evaluation
+from halion.potentials.from_ase import split_arrays, stack_evaluations
 from halion.ranking import (
     Candidate,
     Ranking,
@@ -343,6 +344,10 @@ class _Refusing:
         if atoms.symbols[0] == "Au":
             raise PhysicsRefusal("gold came first", fix="nothing")
         return self.emt.evaluate(atoms)
+
+    def evaluate_arrays(self, numbers, positions, cells, counts) -> EngineResult:
+        structures = split_arrays(numbers, positions, cells, counts)
+        return stack_evaluations([self.evaluate(atoms) for atoms in structures], cells)
 
 
 def test_a_refused_ordering_is_told_and_the_rest_ranked(copper_gold, ordering_set, emt):

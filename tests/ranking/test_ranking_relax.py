@@ -13,9 +13,10 @@ from ase.optimize import BFGS
 from scipy.spatial.transform import Rotation
 
 from halion.errors import Interrupted, PhysicsRefusal
-from halion.potentials import Evaluation, PotentialFromAse
+from halion.potentials import EngineResult, Evaluation, PotentialFromAse
+from halion.potentials.from_ase import split_arrays, stack_evaluations
 from halion.ranking import Relaxation, relax
-from halion.ranking.relax import _max_displacement
+from halion.ranking.outcome import _max_displacement
 from halion.records import from_record, to_record
 from halion.settings import RankingSettings
 
@@ -164,6 +165,10 @@ class _Attraction:
     def evaluate(self, atoms: Atoms) -> Evaluation:
         bond = atoms.positions[1] - atoms.positions[0]
         return Evaluation(energy=float(bond @ bond) / 2, forces=np.array([bond, -bond]), stress=np.zeros((3, 3)))
+
+    def evaluate_arrays(self, numbers, positions, cells, counts) -> EngineResult:
+        structures = split_arrays(numbers, positions, cells, counts)
+        return stack_evaluations([self.evaluate(atoms) for atoms in structures], cells)
 
 
 def test_fused_atoms_are_refused():

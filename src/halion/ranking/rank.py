@@ -13,7 +13,7 @@ from halion.orderings.types import OrderingSet
 from halion.potentials import Potential
 from halion.progress import Progress, Stop, never, silent
 from halion.ranking.compare import is_same_structure
-from halion.ranking.relax import relax
+from halion.ranking.relax import relax_batch
 from halion.ranking.select import TIE_EV_PER_ATOM, select_candidates
 from halion.ranking.types import Candidate, RankedOrdering, Ranking, RefusedOrdering, Relaxation
 from halion.settings import RankingSettings
@@ -167,14 +167,13 @@ def rank_orderings(
         Interrupted: `stop` said so.
     """
     chosen = select_candidates(ordering_set, settings).candidates
-    relaxed: list[Relaxed] = []
-    refused: list[RefusedOrdering] = []
-    for k, candidate in enumerate(chosen):
-        watch = _share(progress, k, len(chosen))
-        try:
-            relaxed.append((candidate, relax(candidate.atoms, potential, settings, progress=watch, stop=stop)))
-        except PhysicsRefusal as refusal:
-            refused.append(_refused(candidate, refusal.what))
+    outcomes = relax_batch([one.atoms for one in chosen], potential, settings, progress=progress, stop=stop)
+    relaxed = [pair for pair in zip(chosen, outcomes, strict=True) if isinstance(pair[1], Relaxation)]
+    refused = [
+        _refused(candidate, outcome.what)
+        for candidate, outcome in zip(chosen, outcomes, strict=True)
+        if isinstance(outcome, PhysicsRefusal)
+    ]
     if not relaxed:
         raise PhysicsRefusal(
             f"none of the {len(chosen)} orderings could be relaxed; the first said: {refused[0].reason}",
@@ -188,15 +187,6 @@ def rank_orderings(
         temperature_k=settings.temperature_k,
         refused=refused,
     )
-
-
-def _share(progress: Progress, before: int, n_orderings: int) -> Progress:
-    """Progress of one relaxation as its share of all of them."""
-
-    def tell(done: float, total: float, state: str = "", /) -> None:
-        progress(before + done / total, n_orderings, f"ordering {before + 1} of {n_orderings}: {state}")
-
-    return tell
 
 
 def _refused(candidate: Candidate, reason: str) -> RefusedOrdering:

@@ -1,36 +1,34 @@
-"""One ordered cell to its nearest minimum: positions and cell together, FIRE as ASE has it.
+"""Ordered cells to their nearest minima: positions and cell together, many structures in one batch.
 
-Method: Bitzek et al., Phys. Rev. Lett. 97, 170201 (2006) (FIRE), on the atoms and the logarithm of the
-deformation gradient (ASE's FrechetCellFilter). The symmetry of the start is not enforced and not broken.
+Method: FIRE (Bitzek et al., Phys. Rev. Lett. 97, 170201 (2006)) on the atoms and the logarithm of the deformation
+gradient, see `fire.py`. The symmetry of the start is not enforced and not broken.
 """
 
 from __future__ import annotations
 
-import warnings
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
 
 import numpy as np
-import spglib
 from ase import Atoms
-from ase.data import covalent_radii
-from ase.filters import FrechetCellFilter
-from ase.neighborlist import neighbor_list
-from ase.optimize import FIRE
 
 from halion.arrays import FloatArray
 from halion.errors import Interrupted, PhysicsRefusal
-from halion.potentials import Potential, PotentialCalculator
+from halion.potentials import EngineResult, Potential
 from halion.progress import Progress, Stop, never, silent
+from halion.ranking.fire import FireBatch
+from halion.ranking.outcome import EndState, describe, explosion, is_intact
 from halion.ranking.types import Relaxation
 from halion.settings import RankingSettings
 
-__all__ = ["relax"]
+__all__ = ["Outcome", "relax", "relax_batch", "relax_each"]
 
-# A refined cell is within a few percent of its relaxed one; at twice or half its volume it is another matter.
-_LARGEST_VOLUME_FACTOR = 2.0
-# Bonded atoms sit at about the sum of their covalent radii (O-H at 0.99, P-S at 0.97, Y-Cl at 0.89 of it);
-# universal potentials lack the core repulsion that would keep atoms from fusing.
-_CLOSEST_OF_COVALENT = 0.6
-_SYMPREC_BEFORE, _SYMPREC_AFTER = 0.01, 0.1
+Outcome = Relaxation | PhysicsRefusal
+
+# Enough to fill a GPU; on a processor any number does, and memory stays far below a GiB.
+_ATOMS_AT_ONCE = 4096
+_NOTHING = EngineResult(energies=np.empty(0), forces=np.empty((0, 3)), virials=np.empty((0, 3, 3)))
 
 
 def relax(
@@ -57,87 +55,143 @@ def relax(
         Interrupted: `stop` said so; a relaxation is short and starts anew.
     Checked by tests/ranking/test_ranking_relax.py.
     """
-    relaxed = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True)
-    relaxed.calc = PotentialCalculator(potential)
-    filtered = FrechetCellFilter(relaxed)
-    with FIRE(filtered, logfile=None) as optimizer, warnings.catch_warnings():
-        # scipy estimates 3e-13 for the error of a logarithm that the filter takes at every step.
-        warnings.filterwarnings("ignore", message="logm result may be inaccurate")
-        tolerance, most = settings.force_tolerance_ev_per_angstrom, settings.max_steps
-        for is_converged in optimizer.irun(fmax=tolerance, steps=most):
-            gradient = _largest(filtered.get_forces())
-            _refuse_explosion(atoms, relaxed, gradient, optimizer.nsteps)
-            progress(optimizer.nsteps, most, f"largest force {gradient:.3f} eV/Angstrom")
-            if stop() and not is_converged:
-                raise Interrupted(
-                    f"the relaxation of {atoms.get_chemical_formula()} was stopped after {optimizer.nsteps} steps",
-                    fix="type the same command again: this relaxation starts anew, finished ones are kept",
-                )
-        n_steps = optimizer.nsteps
-    _refuse_fusion(relaxed)
-    progress(most, most, f"{'converged' if gradient < tolerance else 'not converged'} after {n_steps} steps")
-    return _describe(atoms, relaxed, is_converged=bool(gradient < tolerance), n_steps=n_steps)
+
+    def tell(done: float, total: float, state: str = "", /) -> None:
+        progress(round(done * settings.max_steps), settings.max_steps, state)
+
+    (outcome,) = relax_batch([atoms], potential, settings, progress=tell, stop=stop)
+    if isinstance(outcome, PhysicsRefusal):
+        raise outcome
+    return outcome
 
 
-def _describe(start: Atoms, end: Atoms, *, is_converged: bool, n_steps: int) -> Relaxation:
-    return Relaxation(
-        atoms=Atoms(end.numbers, positions=end.positions, cell=end.cell, pbc=True),
-        energy=float(end.get_potential_energy() / len(end)),
-        is_converged=is_converged,
-        n_steps=n_steps,
-        max_force=_largest(end.get_forces()),
-        max_stress=float(np.abs(end.get_stress()).max()),
-        volume_change=float(end.get_volume() / start.get_volume() - 1),
-        max_displacement=_max_displacement(start, end),
-        space_group_before=_space_group(start, _SYMPREC_BEFORE),
-        space_group_after=_space_group(end, _SYMPREC_AFTER),
-    )
+def relax_batch(
+    structures: Sequence[Atoms],
+    potential: Potential,
+    settings: RankingSettings,
+    *,
+    progress: Progress = silent,
+    stop: Stop = never,
+) -> list[Outcome]:
+    """Relax many structures, of any sizes and elements, together; each as `relax` would alone.
+
+    Returns:
+        for each structure, in their order, its relaxation or the refusal that stopped it; the others go on.
+    Raises:
+        InputError: a structure that the potential cannot take at all; none is relaxed further.
+        Interrupted: `stop` said so.
+    Checked by tests/ranking/test_ranking_relax_batch.py.
+    """
+    outcomes = dict(relax_each(structures, potential, settings, progress=progress, stop=stop))
+    return [outcomes[k] for k in range(len(structures))]
 
 
-def _largest(forces: FloatArray) -> float:
-    return float(np.linalg.norm(forces, axis=1).max())
+def relax_each(
+    structures: Sequence[Atoms],
+    potential: Potential,
+    settings: RankingSettings,
+    *,
+    atoms_at_once: int = _ATOMS_AT_ONCE,
+    progress: Progress = silent,
+    stop: Stop = never,
+) -> Iterator[tuple[int, Outcome]]:
+    """`relax_batch`, giving (place, outcome) of each structure as soon as it is finished.
+
+    One call of the potential evaluates all structures of the batch. A structure that is finished or refused
+    leaves; the next one that waits takes its place.
+
+    Args:
+        structures: the starts, periodic; not changed.
+        potential: gives energies, forces and virials of a batch.
+        settings: `force_tolerance_ev_per_angstrom` and `max_steps` are used.
+        atoms_at_once: bound on the batch; a larger structure goes alone.
+        progress: told the structures relaxed, fractions included.
+        stop: asked between steps.
+    Raises:
+        InputError, Interrupted: as `relax_batch`.
+    """
+    waiting, batch, n_finished = deque(enumerate(structures)), FireBatch(), 0
+    while n_finished < len(structures):
+        while waiting and (not len(batch) or batch.n_atoms + len(waiting[0][1]) <= atoms_at_once):
+            batch.add(*waiting.popleft())
+        result, refused = _evaluate(potential, batch)
+        batch.keep([key not in refused for key in batch.keys])
+        largest = batch.pull(result) if len(batch) else np.empty(0)
+        finished = refused | _finished(structures, batch, result, largest, settings)
+        batch.keep([key not in finished for key in batch.keys])
+        n_finished += len(finished)
+        done = n_finished + batch.n_steps.sum() / settings.max_steps
+        progress(done, len(structures), _state(structures, finished, largest))
+        yield from finished.items()
+        if n_finished < len(structures) and stop():
+            raise _interrupted(structures, batch, n_finished)
+        if len(batch):
+            batch.move()
 
 
-def _max_displacement(start: Atoms, end: Atoms) -> float:
-    """FIRE never wraps an atom, so fractional coordinates of start and end differ by the true displacement."""
-    moved = np.linalg.solve(end.cell.array.T, end.positions.T).T
-    moved -= np.linalg.solve(start.cell.array.T, start.positions.T).T
-    return _largest((moved - moved.mean(axis=0)) @ end.cell.array)
-
-
-def _space_group(atoms: Atoms, symprec: float) -> str:
-    structure = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
-    with warnings.catch_warnings():
-        # spglib 2.8 announces a change from returning None to raising; both are met here.
-        warnings.simplefilter("ignore", DeprecationWarning)
+def _evaluate(potential: Potential, batch: FireBatch) -> tuple[EngineResult, dict[int, PhysicsRefusal]]:
+    """The batch evaluated; refused structures are named and missing from the result."""
+    numbers, positions, cells, counts = batch.arrays()
+    try:
+        return potential.evaluate_arrays(numbers, positions, cells, counts), {}
+    except PhysicsRefusal as refusal:
+        if len(batch) == 1:
+            return _NOTHING, {int(batch.keys[0]): refusal}
+    # One of them spoils the batch: each is asked for alone.
+    results, refused = [_NOTHING], {}
+    for k, key in enumerate(batch.keys):
+        own = slice(batch.starts[k], batch.starts[k + 1])
         try:
-            found = spglib.get_symmetry_dataset(structure, symprec=symprec)
-        except spglib.error.SpglibError:
-            found = None
-    return "not found" if found is None else found.international
+            results.append(potential.evaluate_arrays(numbers[own], positions[own], cells[[k]], counts[[k]]))
+        except PhysicsRefusal as refusal:
+            refused[int(key)] = refusal
+    names = [field.name for field in fields(EngineResult)]
+    return EngineResult(
+        **{name: np.concatenate([getattr(one, name) for one in results]) for name in names}
+    ), refused
 
 
-def _refuse_explosion(start: Atoms, now: Atoms, gradient: float, n_steps: int) -> None:
-    factor = now.get_volume() / start.get_volume()
-    if not np.isfinite(gradient) or not 1 / _LARGEST_VOLUME_FACTOR < factor < _LARGEST_VOLUME_FACTOR:
-        raise PhysicsRefusal(
-            f"the relaxation of {start.get_chemical_formula()} exploded: after {n_steps} steps the volume is "
-            f"{factor:.2f} times that of the start, the largest force {gradient:.3g} eV/Angstrom",
-            fix="check the sites of the starting structure, or choose another potential",
+def _finished(
+    structures: Sequence[Atoms],
+    batch: FireBatch,
+    result: EngineResult,
+    largest: FloatArray,
+    settings: RankingSettings,
+) -> dict[int, Outcome]:
+    """The structures that converged, used up their steps or exploded, and what came of them."""
+    numbers, positions, cells, _ = batch.arrays()
+    volumes = np.abs(np.linalg.det(cells))
+    growth = volumes / np.array([structures[key].get_volume() for key in batch.keys])
+    is_converged = largest < settings.force_tolerance_ev_per_angstrom
+    intact = is_intact(growth, largest)
+    finished: dict[int, Outcome] = {}
+    for k in np.flatnonzero(is_converged | (batch.n_steps >= settings.max_steps) | ~intact):
+        start, n_steps = structures[batch.keys[k]], int(batch.n_steps[k])
+        own = slice(batch.starts[k], batch.starts[k + 1])
+        end = EndState(
+            atoms=Atoms(numbers[own], positions=positions[own], cell=cells[k], pbc=True),
+            energy=float(result.energies[k]),
+            forces=result.forces[own],
+            stress=(result.virials[k] + result.virials[k].T) / (2 * volumes[k]),
+            is_converged=bool(is_converged[k]),
+            n_steps=n_steps,
         )
+        outcome = describe(start, end) if intact[k] else explosion(start, growth[k], largest[k], n_steps)
+        finished[int(batch.keys[k])] = outcome
+    return finished
 
 
-def _refuse_fusion(atoms: Atoms) -> None:
-    first, second, distance = neighbor_list(
-        "ijd", atoms, list(_CLOSEST_OF_COVALENT * covalent_radii[atoms.numbers])
-    )
-    if len(distance):
-        k = int(distance.argmin())
-        i, j = int(first[k]), int(second[k])
-        raise PhysicsRefusal(
-            f"atoms fused: {atoms.symbols[i]}{i} and {atoms.symbols[j]}{j} relaxed to {distance[k]:.2f} Angstrom "
-            f"of each other, less than {_CLOSEST_OF_COVALENT:g} of the sum of their covalent radii",
-            where=atoms.get_chemical_formula(),
-            fix="exclude orderings with sites this close (orderings.closest_cations_angstrom), or choose "
-            "another potential",
+def _state(structures: Sequence[Atoms], finished: dict[int, Outcome], largest: FloatArray) -> str:
+    if len(structures) == 1 and isinstance(only := finished.get(0), Relaxation):
+        return f"{'converged' if only.is_converged else 'not converged'} after {only.n_steps} steps"
+    return f"largest force {largest.max():.3f} eV/Angstrom" if len(largest) else "refused"
+
+
+def _interrupted(structures: Sequence[Atoms], batch: FireBatch, n_finished: int) -> Interrupted:
+    if len(structures) == 1:
+        what = (
+            f"the relaxation of {structures[0].get_chemical_formula()} was stopped after {batch.n_steps[0]} steps"
         )
+    else:
+        what = f"{len(structures) - n_finished} of {len(structures)} relaxations were stopped before their end"
+    return Interrupted(what, fix="type the same command again: these start anew, finished ones are kept")
