@@ -351,7 +351,7 @@ def test_doctor_finds_this_machine_ready(capfd):
     found = answer(capfd, "doctor")
     checks = {check["name"]: check for check in found["checks"]}
     assert found["is_ready"]
-    for name in ("python", "halion", "cores", "memory", "disk", "torch", "enumerator", "chgnet"):
+    for name in ("python", "halion", "cores", "memory", "disk", "torch", "enumerator", "chgnet", "engine"):
         assert checks[name]["is_ok"] and checks[name]["is_required"], checks[name]
     for name in ("sevenn", "matgl", "gpaw", "parsl", "vasp_std", "pw.x", "mpiexec", "gpu", "gpaw setups"):
         assert not checks[name]["is_required"]

@@ -59,7 +59,10 @@ def test_the_change_of_regime_of_li3ycl6_is_named_where_it_matters():
 
 def test_another_potential_is_not_called_pretrained():
     assert "pretrained CHGNet" in caveats()
-    assert "pretrained CHGNet" not in caveats(dynamics={"potential": "7net-0"})
+    for name in ("chgnet-torch", "chgnet-float64", "CHGNet"):
+        assert "pretrained CHGNet" in caveats(dynamics={"potential": name})
+    for name in ("7net-0", "tuned.pth.tar", "chgnet-torch:tuned.pth.tar"):
+        assert "pretrained CHGNet" not in caveats(dynamics={"potential": name})
 
 
 def test_occupancies_that_the_cell_misses_are_named():

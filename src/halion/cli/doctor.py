@@ -19,6 +19,7 @@ __all__ = ["Check", "checks", "command"]
 
 # A study of 80 atoms holds about half a GiB per worker; its trajectories take tens of MiB per nanosecond.
 _LEAST_MEMORY_GIB, _LEAST_DISK_GIB = 2.0, 2.0
+_REBUILD = "pip install --force-reinstall --no-deps halion   (needs a C++ compiler)"
 _GPAW_HEADERS = "apt-get install libxc-dev libopenblas-dev libopenmpi-dev"
 
 
@@ -71,6 +72,7 @@ def checks() -> list[Check]:
         _gpu(),
         _enumerator(),
         _chgnet(),
+        _engine(),
         _package("sevenn", "sevenn", "SevenNet as a second opinion (--potential 7net-0)"),
         _package("matgl", "matgl", "M3GNet as a second opinion (--potential m3gnet)"),
         _package("gpaw", "gpaw", "open DFT labels", before=_GPAW_HEADERS),
@@ -164,7 +166,7 @@ def _enumerator() -> Check:
 
         return f"compiled, {Path(_enumerator.__file__).name}"
 
-    return _tried("enumerator", look, "pip install --force-reinstall --no-deps halion   (needs a C++ compiler)")
+    return _tried("enumerator", look, _REBUILD)
 
 
 def _chgnet() -> Check:
@@ -175,6 +177,18 @@ def _chgnet() -> Check:
         return f"{potential.name}, weights {potential.weights_sha256[:12]}"
 
     return _tried("chgnet", look, "pip install chgnet==0.4.2")
+
+
+def _engine() -> Check:
+    def look() -> str:
+        import torch
+
+        from halion.potentials import ChgnetPotential
+
+        devices = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+        return "; ".join(f"{device}: {ChgnetPotential(device=device).engine}" for device in devices)
+
+    return _tried("engine", look, _REBUILD)
 
 
 def _package(name: str, extra: str, use: str, before: str = "") -> Check:

@@ -8,6 +8,9 @@ from halion.settings import StudySettings
 
 __all__ = ["caveats_of"]
 
+# The names under which the pretrained weights are known; with a path behind them they are fine-tuned ones.
+_PRETRAINED = ("chgnet", "chgnet-0.3.0", "chgnet-torch", "chgnet-float64", "chgnet-reference")
+
 
 def caveats_of(settings: StudySettings, crystal: DisorderedCrystal, composition: Composition) -> tuple[str, ...]:
     """Sentences for the top of the report, most important first."""
@@ -38,7 +41,7 @@ def _quick(settings: StudySettings, composition: Composition) -> str:
 
 
 def _pretrained(settings: StudySettings) -> str:
-    if settings.dynamics.potential not in ("chgnet", "chgnet-0.3.0", "chgnet-reference"):
+    if settings.dynamics.potential.lower() not in _PRETRAINED:
         return ""
     return (
         "The potential is pretrained CHGNet 0.3.0, not fine-tuned for this material. The study found that it "

@@ -20,7 +20,7 @@ from halion.orderings import (
     enumerate_orderings,
 )
 from halion.potentials import load_potential
-from halion.settings import StudySettings
+from halion.settings import MachineSettings, StudySettings
 from halion.study.caveats import caveats_of
 from halion.study.engine import default_workers
 from halion.study.inputs import crystal_of
@@ -94,8 +94,8 @@ def plan_study(settings: StudySettings, folder: Path | str = ".") -> StudyPlan:
     length_ps = wanted.heating_ps + wanted.nvt_ps + wanted.npt_ps + wanted.production_ps
     steps = round(length_ps * FS_PER_PS / wanted.timestep_fs)
     cell = found.structure(0)
-    relax_s = _seconds_per_step(settings.ranking.potential, settings.machine.device, cell)
-    step_s = _seconds_per_step(wanted.potential, settings.machine.device, cell.repeat(wanted.repeat))
+    relax_s = _seconds_per_step(settings.ranking.potential, settings.machine, cell)
+    step_s = _seconds_per_step(wanted.potential, settings.machine, cell.repeat(wanted.repeat))
     n_relaxed = min(settings.ranking.relax_best, found.n_orderings)
     rounds = -(-len(wanted.temperatures_k) // workers)
     frames = len(wanted.temperatures_k) * steps / wanted.store_every_steps
@@ -121,9 +121,9 @@ def plan_study(settings: StudySettings, folder: Path | str = ".") -> StudyPlan:
     )
 
 
-def _seconds_per_step(name: str, device: str, atoms: object) -> float:
+def _seconds_per_step(name: str, machine: MachineSettings, atoms: object) -> float:
     """Least time of one evaluation after the first, which warms caches; other work only makes it longer."""
-    potential = load_potential(name, device=device)
+    potential = load_potential(name, device=machine.device, threads=machine.threads_per_worker)
     times = []
     for _ in range(8):
         began = time.perf_counter()
