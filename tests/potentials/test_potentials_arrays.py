@@ -3,20 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
-from halion.errors import InputError
-from halion.potentials import PotentialFromAse, load_potential
-
-
-def as_arrays(structures):
-    return (
-        np.concatenate([atoms.numbers for atoms in structures]),
-        np.concatenate([atoms.positions for atoms in structures]),
-        np.array([atoms.cell.array for atoms in structures]),
-        np.array([len(atoms) for atoms in structures]),
-    )
+from conftest import as_arrays
+from halion.errors import InputError, PhysicsRefusal
+from halion.potentials import ChgnetPotential, PotentialFromAse, load_potential
+from halion.potentials import chgnet as chgnet_module
 
 
 @pytest.fixture
@@ -84,3 +78,69 @@ def test_threads_are_those_asked_for():
             load_potential("chgnet", threads=0)
     finally:
         torch.set_num_threads(before)
+
+
+def salt(**changes) -> Atoms:
+    return Atoms(
+        **{"symbols": "LiCl", "positions": [(0, 0, 0), (2.5, 0, 0)], "cell": [5] * 3, "pbc": True} | changes
+    )
+
+
+@pytest.mark.parametrize(
+    ("bad", "error", "text"),
+    [
+        (salt(symbols="LiPo"), InputError, "not trained for Po"),
+        (salt(symbols="XCl"), InputError, "not trained for X"),
+        (salt(positions=[(0, 0, 0), (np.inf, 0, 0)]), PhysicsRefusal, "not a finite number"),
+        (salt(cell=[1.2, 1.2, 1.2]), PhysicsRefusal, "collapsed to 0.864"),
+        (salt(cell=[5, 5, 0]), PhysicsRefusal, "collapsed to 0 "),
+        (salt(positions=[(1, 1, 1), (1, 1, 1)]), PhysicsRefusal, "one point"),
+        (salt(cell=[30, 30, 30], positions=[(1, 1, 1), (15, 1, 1)]), PhysicsRefusal, r"2 atom\(s\).*\(Li0, Cl1\)"),
+        (Atoms(cell=[5, 5, 5], pbc=True), InputError, "holds no atoms"),
+    ],
+)
+@pytest.mark.parametrize("place", [0, 2])
+def test_one_bad_structure_refuses_the_batch_and_is_named(chgnet, bad, error, text, place):
+    structures = [salt(), salt(symbols="NaBr")]
+    structures.insert(place, bad)
+    with pytest.raises(error, match=text) as caught:
+        chgnet.evaluate_arrays(*as_arrays(structures))
+    if error is PhysicsRefusal:
+        assert f"structure {place} of 3" in str(caught.value)
+
+
+def test_atoms_at_rest_are_not_taken_for_isolated_ones(chgnet):
+    """Rock salt: every force is zero by symmetry, and every atom has neighbours."""
+    atoms = bulk("LiCl", "rocksalt", a=5.14, cubic=True)
+    result = chgnet.evaluate_arrays(*as_arrays([atoms, atoms]))
+    np.testing.assert_allclose(result.forces, 0, atol=1e-5)
+
+
+def test_an_isolated_atom_among_bonded_ones_is_named(chgnet):
+    atoms = salt(cell=[40, 40, 40]) + Atoms("Br", [(20, 20, 20)])
+    with pytest.raises(PhysicsRefusal, match=r"1 atom\(s\) have no neighbour within 6 Angstrom \(Br2\)"):
+        chgnet.evaluate_arrays(*as_arrays([salt(), atoms, salt()]))
+
+
+def test_batches_are_cut_between_structures(chgnet, structures, monkeypatch):
+    """At most so many atoms per call of the engine, unless one structure has more; nothing lost or moved."""
+    many = [*structures.values(), structures["sheared"].repeat((2, 2, 1)), *structures.values()]
+    whole = chgnet.evaluate_arrays(*as_arrays(many))
+    sizes = []
+
+    class Counting:
+        def evaluate(self, numbers, positions, cells, counts):
+            sizes.append(list(counts))
+            return chgnet._engine.evaluate(numbers, positions, cells, counts)
+
+    counting = ChgnetPotential()
+    counting._engine = Counting()
+    monkeypatch.setattr(chgnet_module, "_ATOMS_PER_CALL", 21)
+    parts = counting.evaluate_arrays(*as_arrays(many))
+    assert [count for part in sizes for count in part] == [len(atoms) for atoms in many]
+    assert all(sum(part) <= 21 or len(part) == 1 for part in sizes)
+    assert 3 < len(sizes) < len(many)
+    n_atoms = np.array([len(atoms) for atoms in many])
+    np.testing.assert_allclose(parts.energies / n_atoms, whole.energies / n_atoms, atol=2e-6)
+    np.testing.assert_allclose(parts.forces, whole.forces, atol=2e-5)
+    np.testing.assert_allclose(parts.virials, whole.virials, atol=1e-3)
