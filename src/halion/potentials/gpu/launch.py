@@ -1,0 +1,35 @@
+"""How every Triton kernel here is started: in one place, so that what is started can be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+
+__all__ = ["WATCHERS", "Constant", "launch", "tiles"]
+
+Constant = int | float | bool | str
+# Who wants to know what is started (a test that compiles every kernel for a device that is not there) appends a
+# function of (kernel, arguments, constants, warps).
+WATCHERS: list[Callable[..., None]] = []
+
+
+def tiles(rows: int, block: int) -> int:
+    """Programs that cover so many rows; at least one."""
+    return max(1, -(-rows // block))
+
+
+def launch(
+    kernel: object,
+    grid: tuple[int, ...],
+    arguments: tuple[torch.Tensor | int, ...],
+    constants: Mapping[str, Constant],
+    warps: int = 4,
+) -> None:
+    """Start a kernel: `arguments` in their order, then what it is compiled for.
+
+    Two stages of prefetching: the loops here are short, and shared memory is better spent on resident programs.
+    """
+    for watch in WATCHERS:
+        watch(kernel, arguments, constants, warps)
+    kernel[grid](*arguments, **constants, num_warps=warps, num_stages=2)
