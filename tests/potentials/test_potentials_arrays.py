@@ -69,15 +69,25 @@ def test_shapes_that_do_not_belong_together_are_refused(chgnet, emt, structures,
             potential.evaluate_arrays(*arrays)
 
 
-def test_threads_are_those_asked_for():
+def test_threads_are_those_asked_for(structures):
+    """The compiled engine has threads of its own, and the same bits with any number; torch's are the process's."""
     before = torch.get_num_threads()
     try:
-        load_potential("chgnet", threads=2)
+        one, two = (load_potential("chgnet", threads=n) for n in (1, 2))
+        assert ["1 thread" in one.engine, "2 thread" in two.engine] == [True, True]
+        assert torch.get_num_threads() == before
+        arrays = as_arrays(list(structures.values()))
+        np.testing.assert_array_equal(one.evaluate_arrays(*arrays).forces, two.evaluate_arrays(*arrays).forces)
+        load_potential("chgnet-torch", threads=2)
         assert torch.get_num_threads() == 2
-        with pytest.raises(InputError, match="0 threads"):
-            load_potential("chgnet", threads=0)
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("name", ["chgnet", "chgnet-torch", "chgnet-reference"])
+def test_no_threads_are_refused(name):
+    with pytest.raises(InputError, match="0 threads"):
+        load_potential(name, threads=0)
 
 
 def salt(**changes) -> Atoms:

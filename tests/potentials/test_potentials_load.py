@@ -149,7 +149,7 @@ def test_cuda_equals_cpu(chgnet, structures):
 
 def test_ase_calculator_is_the_potential(chgnet, structures):
     atoms = structures["sheared"].copy()
-    atoms.calc = ase_calculator("chgnet")
+    atoms.calc = ase_calculator("chgnet", device="cpu", threads=1)
     result = chgnet.evaluate(atoms)
     assert atoms.get_potential_energy() == result.energy
     np.testing.assert_array_equal(atoms.get_forces(), result.forces)

@@ -1,4 +1,8 @@
-"""Which engine computes CHGNet: by the name of a backend and the device."""
+"""Which engine computes CHGNet: by the name of a backend and the device.
+
+"fast" is the compiled engine on a CPU and the Triton kernels on a CUDA device; "torch" runs on both, wherever torch
+does; "float64" is that one in double precision, the oracle of the others.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from typing import Literal
 import torch
 
 from halion.errors import InputError, MissingDependency
+from halion.potentials.cpu_engine import CpuEngine
 from halion.potentials.engine_types import Engine
 from halion.potentials.folded import FoldedWeights
 from halion.potentials.torch_engine import TorchEngine
@@ -31,16 +36,31 @@ def make_engine(
         InputError: no thread at all.
         MissingDependency: a CUDA device that torch does not see.
     """
-    if device.startswith("cuda") and not torch.cuda.is_available():
+    is_cuda = device.startswith("cuda")
+    if is_cuda and not torch.cuda.is_available():
         raise MissingDependency(
             f"device '{device}' was asked for, and torch {torch.__version__} sees no CUDA device",
             fix="set machine.device to cpu, or install a CUDA build of torch",
         )
+    if backend == "fast" and is_cuda:
+        return _triton(weights, device)
+    if backend == "fast":
+        _refuse_no_threads(threads)
+        engine = CpuEngine(weights, threads=threads)
+        return engine, f"compiled, {engine.kernels} kernels, {engine.threads} thread(s)"
     if threads is not None:
         use_threads(threads)
     dtype = torch.float64 if backend == "float64" else torch.float32
     precision = "double" if backend == "float64" else "single"
     return TorchEngine(weights, device=device, dtype=dtype), f"torch on {device}, network in {precision} precision"
+
+
+def _triton(weights: FoldedWeights, device: str) -> tuple[Engine, str]:
+    # Imported here: Triton comes with the CUDA builds of torch alone.
+    from halion.potentials.gpu_engine import GpuEngine
+
+    engine = GpuEngine(weights, device=device)
+    return engine, f"Triton on {torch.cuda.get_device_name(device)}, {engine.precision} products"
 
 
 def use_threads(threads: int) -> None:
@@ -49,8 +69,12 @@ def use_threads(threads: int) -> None:
     Raises:
         InputError: none at all.
     """
-    if threads < 1:
+    _refuse_no_threads(threads)
+    torch.set_num_threads(threads)
+
+
+def _refuse_no_threads(threads: int | None) -> None:
+    if threads is not None and threads < 1:
         raise InputError(
             f"{threads} threads can evaluate nothing", fix="set machine.threads_per_worker to 1 or more"
         )
-    torch.set_num_threads(threads)
