@@ -17,22 +17,23 @@ from halion.units import pressure_from_gpa, pressure_to_gpa
 
 NAMES = ["hot bromide", "mixed halide", "sheared", "two atoms that see their own images"]
 
-# chgnet works in single precision: energies to about 1e-6 eV/atom, forces of several eV/Angstrom to 1e-5
-# relative. Two correct evaluations of one structure differ by no more than these.
-ENERGY_NOISE = 2e-6  # eV/atom
-FORCE_NOISE = 1.5e-4  # eV/Angstrom
-STRESS_NOISE = 4e-6  # eV/Angstrom^3, 0.6 MPa
+# Two evaluations by our engines differ by at most twice their errors (benchmarks/results/engine_accuracy.md),
+# with a margin. chgnet itself, all in single precision, is 30 times farther from the truth.
+ENERGY_NOISE = 1e-6  # eV/atom
+FORCE_NOISE = 3e-5  # eV/Angstrom
+STRESS_NOISE = 1e-6  # eV/Angstrom^3, 0.16 MPa
+OF_CHGNET = 30
 
 
 def as_structure(atoms: Atoms) -> Structure:
     return Structure(atoms.cell.array, atoms.get_chemical_symbols(), atoms.positions, coords_are_cartesian=True)
 
 
-def assert_equal(one: Evaluation, other: Evaluation) -> None:
+def assert_equal(one: Evaluation, other: Evaluation, times: float = 1) -> None:
     n_atoms = len(one.forces)
-    assert one.energy == pytest.approx(other.energy, abs=ENERGY_NOISE * n_atoms)
-    np.testing.assert_allclose(one.forces, other.forces, atol=FORCE_NOISE)
-    np.testing.assert_allclose(one.stress, other.stress, atol=STRESS_NOISE)
+    assert one.energy == pytest.approx(other.energy, abs=ENERGY_NOISE * n_atoms * times)
+    np.testing.assert_allclose(one.forces, other.forces, atol=FORCE_NOISE * times)
+    np.testing.assert_allclose(one.stress, other.stress, atol=STRESS_NOISE * times)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,7 @@ def test_published_values_of_limno2(chgnet):
 @pytest.mark.parametrize("name", NAMES)
 def test_equals_chgnet(chgnet, reference, structures, name):
     atoms = structures[name]
-    assert_equal(chgnet.evaluate(atoms), predicted(reference, atoms))
+    assert_equal(chgnet.evaluate(atoms), predicted(reference, atoms), times=OF_CHGNET)
 
 
 @pytest.mark.parametrize("backend", ["fast", "torch"])
@@ -167,7 +168,7 @@ def test_rotation_translation_permutation(chgnet, structures, seed, name):
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(images=st.lists(st.integers(-500, 500), min_size=3, max_size=3), atom=st.integers(0, 8))
 def test_far_unwrapped_atoms_lose_no_digits(chgnet, structures, images, atom):
-    """Half a micron of diffusion: chgnet's own fractional coordinates would keep four digits of it."""
+    """Half a micron of diffusion: chgnet's own coordinates in single precision would keep four digits of it."""
     atoms = structures["hot bromide"]
     moved = atoms.copy()
     moved.positions[atom] += images @ atoms.cell.array
@@ -248,4 +249,4 @@ def test_total_energy_holds_the_reference_of_every_element(chgnet, reference, st
     model_energy = sum(
         reference.predict_structure(as_structure(atoms), task="e", return_site_energies=True)["site_energies"]
     )
-    assert chgnet.evaluate(atoms).energy == pytest.approx(float(model_energy), abs=ENERGY_NOISE * len(atoms))
+    assert chgnet.evaluate(atoms).energy == pytest.approx(float(model_energy), abs=3 * ENERGY_NOISE * len(atoms))
