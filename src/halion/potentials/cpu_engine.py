@@ -1,9 +1,9 @@
 """CHGNet on CPUs: the compiled engine, from folded weights.
 
 C++ with vector instructions chosen when it runs (AVX-512, AVX2, or what the compiler makes of plain vectors), a
-hand-written backward pass, geometry and sums in double precision and the network in single precision. Neighbour lists
-carry a skin and are filtered by the exact distance at every step, so results do not depend on a list's age, to the
-bit; nor do they depend on the number of threads or on what else is in the batch.
+hand-written backward pass, geometry and sums in double precision and the network in single precision. Neighbour
+lists carry a skin and are filtered by the exact distance at every step, so results do not depend on a list's age,
+to the bit; nor do they depend on the number of threads or on what else is in the batch.
 
 Method: Deng et al., Nat. Mach. Intell. 5, 1031 (2023), doi:10.1038/s42256-023-00716-3. How the engine is built:
 engine/tables.hpp and the files beside it.

@@ -29,7 +29,7 @@ inline EdgeInput edge_input(const Job& job, int layer, int e) {
 inline void atom_conv(const Job& job, int layer, AtomRange atoms, float* z) {
     const Graph& graph = job.graph;
     const AtomWeights& w = job.weights->atom[layer];
-    alignas(64) float hidden[kTile * kPair], gathered[kAtomsPerItem * kWidth] = {};
+    alignas(64) float hidden[kTile * kPair], inverse[2 * kTile], gathered[kAtomsPerItem * kWidth] = {};
     const int first = graph.edge_start[atoms.begin], last = graph.edge_start[atoms.end];
     for (int start = first; start < last; start += kTile) {
         const int rows = last - start < kTile ? last - start : kTile;
@@ -40,9 +40,10 @@ inline void atom_conv(const Job& job, int layer, AtomRange atoms, float* z) {
         }
         float* tile = z + static_cast<long>(start - first) * kPair;
         second_layer(rows, hidden, w.gated, tile);
+        inverse_rms(rows, tile, inverse);
         for (int r = 0; r < rows; ++r) {
             Vec message[kVectors];
-            gate(tile + r * kPair, w.gated.scale, w.gated.shift, message);
+            gate(tile + r * kPair, inverse + 2 * r, w.gated.scale, w.gated.shift, message);
             const float* weight = job.work.message_weight + static_cast<long>(graph.bond[start + r]) * kWidth;
             float* sum_of_centre = gathered + (graph.centre[start + r] - atoms.begin) * kWidth;
 #pragma GCC unroll 16
@@ -66,6 +67,8 @@ inline void messages_back(const Job& job, int layer, AtomRange atoms, int start,
                           const float* sum_grad, float* z_grad, Vec* pull) {
     const Graph& graph = job.graph;
     const GatedWeights& w = job.weights->atom[layer].gated;
+    alignas(64) float inverse[2 * kTile], along[2 * kTile];
+    inverse_rms(rows, z, inverse);
     for (int r = 0; r < rows; ++r) {
         const float* weight = job.work.message_weight + static_cast<long>(graph.bond[start + r]) * kWidth;
         const float* slope = job.work.message_slope + static_cast<long>(graph.bond[start + r]) * kWidth;
@@ -73,12 +76,13 @@ inline void messages_back(const Job& job, int layer, AtomRange atoms, int start,
         Vec grad[kVectors], message[kVectors];
 #pragma GCC unroll 16
         for (int v = 0; v < kVectors; ++v) grad[v] = load(of_centre + v * kLanes) * load(weight + v * kLanes);
-        gate_back(z + r * kPair, w.scale, w.shift, grad, z_grad + r * kPair, message);
+        gate_back(z + r * kPair, inverse + 2 * r, w.scale, w.shift, grad, z_grad + r * kPair, along + 2 * r, message);
         pull[r] = Vec{};
 #pragma GCC unroll 16
         for (int v = 0; v < kVectors; ++v)
             pull[r] += load(of_centre + v * kLanes) * message[v] * load(slope + v * kLanes);
     }
+    inverse_rms_back(rows, z, inverse, along, z_grad);
 }
 
 // Through SiLU of the first layer of one tile; adds to the gradient of the centres' part and to dE/dr of the edges.

@@ -40,9 +40,11 @@ inline void angle_update(const Job& job, int layer, int start, int rows) {
     float* angles = job.work.angles + static_cast<long>(start) * kWidth;
     angle_inputs(job, layer, job.work.atom_table[layer], 2 * kPair, 3 * kPair, start, rows, z);
     multiply(rows, angles, kWidth, w.angle, Start{z, kPair}, z, kPair);
+    alignas(64) float inverse[2 * kTile];
+    inverse_rms(rows, z, inverse);
     for (int r = 0; r < rows; ++r) {
         Vec change[kVectors];
-        gate(z + r * kPair, w.scale, w.shift, change);
+        gate(z + r * kPair, inverse + 2 * r, w.scale, w.shift, change);
         for (int v = 0; v < kVectors; ++v) {
             float* t = angles + r * kWidth + v * kLanes;
             store(t, load(t) + change[v]);
@@ -53,17 +55,18 @@ inline void angle_update(const Job& job, int layer, int start, int rows) {
 // Messages of BondConv `layer` from a tile of angles, added to their first arms.
 inline void bond_messages(const Job& job, int layer, int start, int rows) {
     const BondWeights& w = job.weights->bond[layer];
-    alignas(64) float hidden[kTile * kPair];
+    alignas(64) float hidden[kTile * kPair], inverse[2 * kTile];
     float* pre = job.work.bond_pre[layer] + static_cast<long>(start) * kPair;
     float* z = job.work.bond_z[layer] + static_cast<long>(start) * kPair;
     angle_inputs(job, layer, job.work.atom_table[layer + 1], 0, 2 * kPair, start, rows, pre);
     multiply(rows, job.work.angles + static_cast<long>(start) * kWidth, kWidth, w.angle, Start{pre, kPair}, pre, kPair);
     for (int c = 0; c < rows * kPair; c += kLanes) store(hidden + c, silu(load(pre + c)));
     second_layer(rows, hidden, w.gated, z);
+    inverse_rms(rows, z, inverse);
     for (int r = 0; r < rows; ++r) {
         const AngleEnds ends = angle_ends(job.graph, start + r);
         Vec message[kVectors];
-        gate(z + r * kPair, w.gated.scale, w.gated.shift, message);
+        gate(z + r * kPair, inverse + 2 * r, w.gated.scale, w.gated.shift, message);
         const float* one = job.work.bond_weight + ends.first * kWidth;
         const float* other = job.work.bond_weight + ends.second * kWidth;
         float* total = job.work.arm_sum + static_cast<long>(ends.first_arm) * kWidth;
@@ -103,9 +106,10 @@ inline void arms_back(const Job& job, int column, int start, int rows, const flo
 inline void bond_messages_back(const Job& job, int layer, int start, int rows) {
     const BondWeights& w = job.weights->bond[layer];
     const Work& work = job.work;
-    alignas(64) float z_grad[kTile * kPair], hidden_grad[kTile * kPair];
+    alignas(64) float z_grad[kTile * kPair], hidden_grad[kTile * kPair], inverse[2 * kTile], along[2 * kTile];
     const float* pre = work.bond_pre[layer] + static_cast<long>(start) * kPair;
     const float* z = work.bond_z[layer] + static_cast<long>(start) * kPair;
+    inverse_rms(rows, z, inverse);
     for (int r = 0; r < rows; ++r) {
         const AngleEnds ends = angle_ends(job.graph, start + r);
         const float *sum_grad = work.gathered_grad + ends.first * kWidth, *one = work.bond_weight + ends.first * kWidth,
@@ -117,7 +121,8 @@ inline void bond_messages_back(const Job& job, int layer, int start, int rows) {
             const int c = v * kLanes;
             grad[v] = load(sum_grad + c) * (load(one + c) * load(other + c));
         }
-        gate_back(z + r * kPair, w.gated.scale, w.gated.shift, grad, z_grad + r * kPair, message);
+        gate_back(z + r * kPair, inverse + 2 * r, w.gated.scale, w.gated.shift, grad, z_grad + r * kPair, along + 2 * r,
+                  message);
         for (int v = 0; v < kVectors; ++v) {
             const int c = v * kLanes;
             const Vec x = load(sum_grad + c) * message[v];
@@ -127,6 +132,7 @@ inline void bond_messages_back(const Job& job, int layer, int start, int rows) {
         work.arm_pull[ends.first_arm] += sum(one_pull);
         work.arm_pull[ends.second_arm] += sum(other_pull);
     }
+    inverse_rms_back(rows, z, inverse, along, z_grad);
     second_layer_back(rows, z_grad, w.gated, hidden_grad);
     for (int c = 0; c < rows * kPair; c += kLanes)
         store(z_grad + c, silu_back(load(pre + c), load(hidden_grad + c)));
@@ -138,14 +144,16 @@ inline void bond_messages_back(const Job& job, int layer, int start, int rows) {
 
 inline void angle_update_back(const Job& job, int layer, int start, int rows) {
     const AngleWeights& w = job.weights->angle[layer - 1];
-    alignas(64) float z_grad[kTile * kPair];
+    alignas(64) float z_grad[kTile * kPair], inverse[2 * kTile], along[2 * kTile];
     const float* z = job.work.angle_z[layer - 1] + static_cast<long>(start) * kPair;
     float* angle_grad = job.work.angle_grad + static_cast<long>(start) * kWidth;
+    inverse_rms(rows, z, inverse);
     for (int r = 0; r < rows; ++r) {
         Vec grad[kVectors], change[kVectors];
         for (int v = 0; v < kVectors; ++v) grad[v] = load(angle_grad + r * kWidth + v * kLanes);
-        gate_back(z + r * kPair, w.scale, w.shift, grad, z_grad + r * kPair, change);
+        gate_back(z + r * kPair, inverse + 2 * r, w.scale, w.shift, grad, z_grad + r * kPair, along + 2 * r, change);
     }
+    inverse_rms_back(rows, z, inverse, along, z_grad);
     arms_back(job, 2 * kPair, start, rows, z_grad);
     multiply(rows, z_grad, kPair, w.angle_back, Start{angle_grad, kWidth}, angle_grad, kWidth);
 }

@@ -7,16 +7,22 @@
 namespace halion {
 namespace HALION_TARGET {
 
-inline float inverse_rms(const float* z) {
-    Vec squares = load(z) * load(z);
+// 1 / rms of core and gate of every row of a tile: inverse[2 r], inverse[2 r + 1]. Apart from what follows, because
+// a sum across a vector takes long, and rows do not wait for each other.
+inline void inverse_rms(int rows, const float* z, float* inverse) {
+    for (int k = 0; k < 2 * rows; ++k, z += kWidth) {
+        Vec squares = load(z) * load(z);
 #pragma GCC unroll 16
-    for (int v = 1; v < kVectors; ++v) squares += load(z + v * kLanes) * load(z + v * kLanes);
-    return 1.0f / __builtin_sqrtf(sum(squares) * (1.0f / kWidth) + kNormEps);
+        for (int v = 1; v < kVectors; ++v) squares += load(z + v * kLanes) * load(z + v * kLanes);
+        inverse[k] = sum(squares);
+    }
+    for (int k = 0; k < 2 * rows; k += kLanes)
+        store(inverse + k, 1.0f / square_root(load(inverse + k) * (1.0f / kWidth) + kNormEps));
 }
 
 // out (64) of one row z (128).
-inline void gate(const float* z, const float* scale, const float* shift, Vec* out) {
-    const Vec core_inverse = broadcast(inverse_rms(z)), gate_inverse = broadcast(inverse_rms(z + kWidth));
+inline void gate(const float* z, const float* inverse, const float* scale, const float* shift, Vec* out) {
+    const Vec core_inverse = broadcast(inverse[0]), gate_inverse = broadcast(inverse[1]);
 #pragma GCC unroll 16
     for (int v = 0; v < kVectors; ++v) {
         const int c = v * kLanes, g = kWidth + v * kLanes;
@@ -26,10 +32,11 @@ inline void gate(const float* z, const float* scale, const float* shift, Vec* ou
     }
 }
 
-// From grad = dE/dout (64): dE/dz (128) and, once more, out.
-inline void gate_back(const float* z, const float* scale, const float* shift, const Vec* grad, float* z_grad, Vec* out) {
-    const Vec core_inverse = broadcast(inverse_rms(z)), gate_inverse = broadcast(inverse_rms(z + kWidth));
-    Vec core_grad[kVectors], gate_grad[kVectors], core_dot{}, gate_dot{};
+// From grad = dE/dout (64) of one row: dE/dn scale (128), its mean along z / rms for core and gate, and, once more, out.
+inline void gate_back(const float* z, const float* inverse, const float* scale, const float* shift, const Vec* grad,
+                      float* n_grad, float* along, Vec* out) {
+    const Vec core_inverse = broadcast(inverse[0]), gate_inverse = broadcast(inverse[1]);
+    Vec core_dot{}, gate_dot{};
 #pragma GCC unroll 16
     for (int v = 0; v < kVectors; ++v) {
         const int c = v * kLanes, g = kWidth + v * kLanes;
@@ -39,18 +46,23 @@ inline void gate_back(const float* z, const float* scale, const float* shift, co
         const Vec p = one_plus_exp_minus(core), q = one_plus_exp_minus(other), r = reciprocal(p * q);
         const Vec core_sigmoid = q * r, gate_sigmoid = p * r, silu = core * core_sigmoid;
         out[v] = silu * gate_sigmoid;
-        core_grad[v] = grad[v] * gate_sigmoid * (core_sigmoid + silu * (1.0f - core_sigmoid)) * load(scale + c);
-        gate_grad[v] = grad[v] * out[v] * (1.0f - gate_sigmoid) * load(scale + g);
-        core_dot += core_grad[v] * core_unit;
-        gate_dot += gate_grad[v] * gate_unit;
+        const Vec core_grad = grad[v] * gate_sigmoid * (core_sigmoid + silu * (1.0f - core_sigmoid)) * load(scale + c);
+        const Vec gate_grad = grad[v] * out[v] * (1.0f - gate_sigmoid) * load(scale + g);
+        core_dot += core_grad * core_unit;
+        gate_dot += gate_grad * gate_unit;
+        store(n_grad + c, core_grad);
+        store(n_grad + g, gate_grad);
     }
-    const Vec core_mean = broadcast(sum(core_dot) * (1.0f / kWidth)) * core_inverse;
-    const Vec gate_mean = broadcast(sum(gate_dot) * (1.0f / kWidth)) * gate_inverse;
+    along[0] = sum(core_dot) * (1.0f / kWidth);
+    along[1] = sum(gate_dot) * (1.0f / kWidth);
+}
+
+// dE/dz in the place of what gate_back left, for a tile.
+inline void inverse_rms_back(int rows, const float* z, const float* inverse, const float* along, float* grad) {
+    for (int k = 0; k < 2 * rows; ++k, z += kWidth, grad += kWidth) {
+        const Vec scale = broadcast(inverse[k]), slope = broadcast(along[k] * inverse[k]);
 #pragma GCC unroll 16
-    for (int v = 0; v < kVectors; ++v) {
-        const int c = v * kLanes, g = kWidth + v * kLanes;
-        store(z_grad + c, core_inverse * (core_grad[v] - load(z + c) * core_mean));
-        store(z_grad + g, gate_inverse * (gate_grad[v] - load(z + g) * gate_mean));
+        for (int c = 0; c < kWidth; c += kLanes) store(grad + c, scale * (load(grad + c) - load(z + c) * slope));
     }
 }
 

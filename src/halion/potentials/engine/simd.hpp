@@ -31,12 +31,14 @@ inline Vec reciprocal(Vec x) {
     const Vec r = (Vec)_mm512_rcp14_ps((__m512)x);
     return r * (2.0f - x * r);
 }
+inline Vec square_root(Vec x) { return (Vec)_mm512_sqrt_ps((__m512)x); }
 inline float sum(Vec x) { return _mm512_reduce_add_ps((__m512)x); }
 #elif defined(__AVX2__) && HALION_LANES == 8
 inline Vec clamp(Vec x, float low, float high) {
     return (Vec)_mm256_max_ps(_mm256_set1_ps(low), _mm256_min_ps(_mm256_set1_ps(high), (__m256)x));
 }
 inline Vec reciprocal(Vec x) { return 1.0f / x; }
+inline Vec square_root(Vec x) { return (Vec)_mm256_sqrt_ps((__m256)x); }
 inline float sum(Vec x) {
     __m128 h = _mm_add_ps(_mm256_castps256_ps128((__m256)x), _mm256_extractf128_ps((__m256)x, 1));
     h = _mm_add_ps(h, _mm_movehl_ps(h, h));
@@ -50,6 +52,10 @@ inline Vec clamp(Vec x, float low, float high) {
     return (Vec)((above & (IntVec)b) | (below & (IntVec)a) | (inside & (IntVec)x));
 }
 inline Vec reciprocal(Vec x) { return 1.0f / x; }
+inline Vec square_root(Vec x) {
+    for (int k = 0; k < kLanes; ++k) x[k] = __builtin_sqrtf(x[k]);
+    return x;
+}
 inline float sum(Vec x) {
     float total = 0;
     for (int k = 0; k < kLanes; ++k) total += x[k];
@@ -57,22 +63,22 @@ inline float sum(Vec x) {
 }
 #endif
 
-// exp(x) to about one unit in the last place for |x| < 87: 2^n e^r with |r| < log(2)/2, a polynomial of degree 6.
-inline Vec exponential(Vec x) {
+// 2^x for |x| < 126 to about one unit in the last place of 1: 2^n 2^f with |f| <= 1/2, a minimax polynomial of degree 5.
+inline Vec power_of_two(Vec x) {
     constexpr float kRound = 12582912.0f;  // 1.5 2^23: adding it leaves the nearest integer in the low bits
-    const Vec shifted = x * 1.44269504f + kRound;
-    const Vec n = shifted - kRound;
-    const Vec r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
-    Vec p = r * 1.3981999507e-3f + 8.3334519073e-3f;  // Cephes' minimax coefficients
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * (r * r) + r + 1.0f;
+    const Vec shifted = x + kRound;
+    const Vec f = x - (shifted - kRound);
+    Vec p = f * 1.3276472454890609e-3f + 9.675540961325169e-3f;
+    p = p * f + 5.550713092088699e-2f;
+    p = p * f + 2.402212023735046e-1f;
+    p = p * f + 6.931469440460205e-1f;
+    p = p * f + 1.0000001192092896f;
     return (Vec)((IntVec)p + ((IntVec)shifted << 23));
 }
 
-// 1 + exp(-x); beyond 43 the sigmoid is 0 or 1 to more digits than a float has, and products of two stay finite.
-inline Vec one_plus_exp_minus(Vec x) { return 1.0f + exponential(clamp(-x, -43.0f, 43.0f)); }
+// 1 + exp(-x). Where exp(-x) leaves 2^-62 ... 2^62 the sigmoid is 0 or 1 to more digits than a float has, and the
+// product of two stays finite.
+inline Vec one_plus_exp_minus(Vec x) { return 1.0f + power_of_two(clamp(x * -1.44269504f, -62.0f, 62.0f)); }
 inline Vec sigmoid(Vec x) { return reciprocal(one_plus_exp_minus(x)); }
 
 }  // namespace HALION_TARGET
