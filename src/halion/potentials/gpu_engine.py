@@ -13,6 +13,7 @@ Method: Deng et al., Nat. Mach. Intell. 5, 1031 (2023), doi:10.1038/s42256-023-0
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from itertools import pairwise
 from typing import Literal
 
@@ -140,10 +141,11 @@ class GpuEngine:
                     f"a tensor {tuple(tensor.shape)} of {tensor.dtype} on {tensor.device}",
                     fix=f"pass {shape} of torch.float64 on {self.device}, or call prepare() for these structures",
                 )
-        graph.update(positions.contiguous(), cells.contiguous())
-        bases, thetas = compute_bases(graph, self._weights, self._dtype)
-        sites, gradients = evaluate_network(network, bases)
-        return forces_from_gradients(graph, self._weights, thetas, gradients, (sites, network.references))
+        with torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext():
+            graph.update(positions.contiguous(), cells.contiguous())
+            bases, thetas = compute_bases(graph, self._weights, self._dtype)
+            sites, gradients = evaluate_network(network, bases)
+            return forces_from_gradients(graph, self._weights, thetas, gradients, (sites, network.references))
 
     @property
     def needed(self) -> torch.Tensor:

@@ -12,8 +12,8 @@ import torch
 from halion.potentials.gpu.angle_kernels import angle_messages_backward, bond_messages_backward
 from halion.potentials.gpu.atom_kernels import atom_messages_backward
 from halion.potentials.gpu.geometry import Bases
-from halion.potentials.gpu.launch import launch, tiles
-from halion.potentials.gpu.network import ROWS, WARPS_BACK, Forward, Network
+from halion.potentials.gpu.launch import launch
+from halion.potentials.gpu.network import Forward, Network
 from halion.potentials.gpu.rows import Gather, sum_segments
 from halion.potentials.gpu.weights import BOND_ANGLE, NODE_ANGLE, NODE_BOND
 
@@ -62,9 +62,14 @@ class _Backward:
         of_sums = net.linear(net.atoms, self.of_atoms, w.atom_out[layer].backward)
         of_first = net.empty(net.edges, 128)
         arguments = (*forward.edge_arguments(layer), of_sums, of_first, self.of_edges)
-        grid = (tiles(net.edges.capacity, ROWS),)
         constants = forward.edge_constants(layer)
-        launch(atom_messages_backward, grid, arguments, {**constants, "ADD": layer < 3}, WARPS_BACK)
+        launch(
+            atom_messages_backward,
+            net.grid(net.edges),
+            arguments,
+            {**constants, "ADD": layer < 3},
+            net.tiles.warps_back,
+        )
         if of_nodes is not None:
             sum_segments(net.edges_of_atoms, of_first, of_nodes[:, :128])
             sum_segments(net.edges_of_atoms, of_first, of_nodes[:, 128:256], net.graph.edges[2])
@@ -78,8 +83,7 @@ class _Backward:
         of_first = net.empty(net.angles, 128)
         arguments = (*forward.angle_arguments(layer), self.of_angles, of_first)
         constants = forward.angle_constants(forward.bonds[layer + 1], layer)
-        grid = (tiles(net.angles.capacity, ROWS),)
-        launch(angle_messages_backward, grid, arguments, constants, WARPS_BACK)
+        launch(angle_messages_backward, net.grid(net.angles), arguments, constants, net.tiles.warps_back)
         self._sum_first(of_first, table[:, BOND_ANGLE:], of_nodes[:, NODE_ANGLE:])
         of_features = net.linear(net.bonds, table, net.weights.bonds[layer + 1].backward)
         self.of_added = self.of_added + of_features
@@ -93,8 +97,13 @@ class _Backward:
         of_first, of_weights = net.empty(net.angles, 128), net.empty(net.angles, 128)
         arguments = (*forward.bond_arguments(layer), of_sums, of_first, of_weights, self.of_angles)
         constants = forward.angle_constants(forward.bonds[layer], layer)
-        grid = (tiles(net.angles.capacity, ROWS),)
-        launch(bond_messages_backward, grid, arguments, {**constants, "ADD": not is_last}, WARPS_BACK)
+        launch(
+            bond_messages_backward,
+            net.grid(net.angles),
+            arguments,
+            {**constants, "ADD": not is_last},
+            net.tiles.warps_back,
+        )
         self.of_table = torch.empty_like(forward.bonds[layer])
         self._sum_first(of_first, self.of_table[:, :256], of_nodes[:, NODE_BOND:NODE_ANGLE])
         sum_segments(net.angles_of_bonds, of_weights[:, :64], self.of_weights, add=not is_last)

@@ -7,6 +7,8 @@ has the node table l, BondConv l reads the bond table l and the node table l + 1
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 
 from halion.potentials.gpu.angle_kernels import angle_messages, bond_messages
@@ -18,10 +20,24 @@ from halion.potentials.gpu.readout_kernel import readout
 from halion.potentials.gpu.rows import Gather, Rows, Segments, linear, sum_segments
 from halion.potentials.gpu.weights import BOND_ANGLE, NODE_ANGLE, NODE_BOND, NetworkWeights
 
-__all__ = ["ROWS", "WARPS", "WARPS_BACK", "Forward", "Network"]
+__all__ = ["TILES", "Forward", "Network", "Tiles"]
 
-# Rows per tile, and warps per tile: the way back holds about twice as many 64 x 64 blocks of numbers at once.
-ROWS, WARPS, WARPS_BACK = 64, 4, 8
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """Rows per tile, and warps per tile on the way forward and back."""
+
+    rows: int
+    warps: int
+    warps_back: int
+
+
+# As compiled for compute capability 9.0 by Triton 3.7: products in float32 keep whole rows of both factors in
+# registers, and 16 rows on 8 warps are the most that do not spill; on tensor cores 64 rows on 4 warps take the
+# fewest instructions per row (a kilobyte of spill on the way back). Nothing of this has been timed.
+TILES = {"ieee": Tiles(16, 8, 8), "tf32x3": Tiles(64, 4, 4), "tf32": Tiles(64, 4, 4)}
+# In the interpreter a tile costs the same, whatever its size.
+INTERPRETED = Tiles(64, 4, 4)
 
 
 class Network:
@@ -36,6 +52,7 @@ class Network:
 
     def __init__(self, weights: NetworkWeights, graph: DeviceGraph, elements: torch.Tensor, precision: str) -> None:
         self.weights, self.graph, self.precision = weights, graph, precision
+        self.tiles = TILES[precision] if elements.is_cuda else INTERPRETED
         self.start = weights.embedding[elements].contiguous()
         self.references = weights.references[elements].contiguous()
         room, n = graph.capacity, graph.n_atoms
@@ -62,13 +79,17 @@ class Network:
         """An array (capacity, width) of the network's type."""
         return torch.empty(rows.capacity, width, dtype=self.start.dtype, device=self.start.device)
 
+    def grid(self, rows: Rows) -> tuple[int]:
+        """Programs for all tiles of these rows."""
+        return (tiles(rows.capacity, self.tiles.rows),)
+
     def read_out(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Energy of each atom, without references, and the gradients at their features."""
         sites = torch.empty(self.atoms.capacity, dtype=features.dtype, device=features.device)
         gradients = torch.empty_like(features)
         arguments = (features, self.weights.readout, sites, gradients, self.atoms.capacity)
-        grid = (tiles(self.atoms.capacity, ROWS),)
-        launch(readout, grid, arguments, {"PRECISION": self.precision, "BLOCK": ROWS}, WARPS_BACK)
+        constants = {"PRECISION": self.precision, "BLOCK": self.tiles.rows}
+        launch(readout, self.grid(self.atoms), arguments, constants, self.tiles.warps_back)
         return sites, gradients
 
 
@@ -123,7 +144,7 @@ class Forward:
             "NODE_STRIDE": self.nodes[layer].shape[1],
             "HAS_BONDS": layer > 0,
             "PRECISION": net.precision,
-            "BLOCK": ROWS,
+            "BLOCK": net.tiles.rows,
         }
 
     def bond_arguments(self, layer: int) -> tuple[torch.Tensor, ...]:
@@ -147,15 +168,15 @@ class Forward:
             "BOND_STRIDE": bonds.shape[1],
             "NODE_STRIDE": self.nodes[layer + 1].shape[1],
             "PRECISION": net.precision,
-            "BLOCK": ROWS,
+            "BLOCK": net.tiles.rows,
         }
 
     def _atom_sums(self, layer: int) -> torch.Tensor:
         net = self.network
         messages, sums = net.empty(net.edges), net.empty(net.atoms)
-        grid = (tiles(net.edges.capacity, ROWS),)
         arguments = (*self.edge_arguments(layer), messages)
-        launch(atom_messages, grid, arguments, self.edge_constants(layer), WARPS)
+        constants = self.edge_constants(layer)
+        launch(atom_messages, net.grid(net.edges), arguments, constants, net.tiles.warps)
         sum_segments(net.edges_of_atoms, messages, sums)
         return sums
 
@@ -164,7 +185,7 @@ class Forward:
         messages, sums = net.empty(net.angles), net.empty(net.bonds)
         constants = self.angle_constants(self.bonds[layer], layer)
         arguments = (*self.bond_arguments(layer), messages)
-        launch(bond_messages, (tiles(net.angles.capacity, ROWS),), arguments, constants, WARPS)
+        launch(bond_messages, net.grid(net.angles), arguments, constants, net.tiles.warps)
         sum_segments(net.angles_of_bonds, messages, sums)
         return sums
 
@@ -173,5 +194,5 @@ class Forward:
         features = net.empty(net.angles)
         constants = self.angle_constants(self.bonds[layer + 1], layer)
         arguments = (*self.angle_arguments(layer), features)
-        launch(angle_messages, (tiles(net.angles.capacity, ROWS),), arguments, constants, WARPS)
+        launch(angle_messages, net.grid(net.angles), arguments, constants, net.tiles.warps)
         return features
