@@ -214,9 +214,20 @@ def build_rows(
 
 @triton.jit
 def match_reverse(
-    structure_of, stale, row_counts, neighbours, shifts, reverse_slots, SLOTS: tl.constexpr, BLOCK: tl.constexpr
+    structure_of,
+    stale,
+    row_counts,
+    neighbours,
+    shifts,
+    reverse_slots,
+    SLOTS: tl.constexpr,
+    STEPS: tl.constexpr,
+    BLOCK: tl.constexpr,
 ):
-    """One program per atom: for each of its slots (i, j, S) the slot of (j, i, -S), found in the row of j."""
+    """One program per atom: for each of its slots (i, j, S) the slot of (j, i, -S), by bisection of the row of j.
+
+    2^STEPS > SLOTS.
+    """
     atom = tl.program_id(0)
     if tl.load(stale + tl.load(structure_of + atom)) != 0:
         last = tl.minimum(tl.load(row_counts + atom), SLOTS)
@@ -227,14 +238,18 @@ def match_reverse(
             other = tl.load(neighbours + slots, mask=inside, other=0)
             p, q, r = vector3(shifts, slots, inside)
             length = tl.minimum(tl.load(row_counts + other, mask=inside, other=0), SLOTS)
-            found = tl.zeros([BLOCK], dtype=tl.int32)
-            for t in range(tl.max(length, axis=0)):
-                candidate = other * SLOTS + t
-                within = inside & (t < length)
-                back = tl.load(neighbours + candidate, mask=within, other=-1)
-                bp, bq, br = vector3(shifts, candidate, within)
-                is_reverse = within & (back == atom) & (bp == -p) & (bq == -q) & (br == -r)
-                found = tl.where(is_reverse, candidate, found)
+            low, high = length * 0, length
+            for _ in range(STEPS):
+                middle = (low + high) // 2
+                searching = inside & (low < high)
+                back = tl.load(neighbours + other * SLOTS + middle, mask=searching, other=0)
+                bp, bq, br = vector3(shifts, other * SLOTS + middle, searching)
+                later = (bq < -q) | ((bq == -q) & (br < -r))
+                is_before = (back < atom) | ((back == atom) & ((bp < -p) | ((bp == -p) & later)))
+                low = tl.where(searching & is_before, middle + 1, low)
+                high = tl.where(searching & (is_before == 0), middle, high)
+            # Where rows were cut short the reverse may be missing; any place inside will do then.
+            found = other * SLOTS + tl.minimum(low, SLOTS - 1)
             tl.store(reverse_slots + slots, found, mask=inside)
 
 

@@ -68,7 +68,7 @@ class DeviceGraph:
     """
 
     def __init__(self, counts: list[int], device: torch.device, capacity: Capacity, skin: float) -> None:
-        self.n_atoms, self.n_structures, self.capacity, self.skin = sum(counts), len(counts), capacity, skin
+        self.n_atoms, self.n_structures, self.capacity, self.skin = int(sum(counts)), len(counts), capacity, skin
         if self.n_atoms * capacity.slots * 3 >= 2**31 or capacity.edges * 128 >= 2**31:
             raise InputError(
                 f"a batch of {self.n_atoms} atoms with {capacity.edges} pairs is too large for 32-bit indices",
@@ -136,7 +136,8 @@ class DeviceGraph:
             {"SLOTS": slots, "REACH": reach, "BLOCK": 256},
         )
         reverse = (self.structure_of, self.stale, *rows, self._reverse_slots)
-        launch(match_reverse, (self.n_atoms,), reverse, {"SLOTS": slots, "BLOCK": _LANES})
+        search = {"SLOTS": slots, "STEPS": slots.bit_length(), "BLOCK": _LANES}
+        launch(match_reverse, (self.n_atoms,), reverse, search)
         kept = (positions, self._old_positions, self.structure_of, self.stale)
         launch(remember, blocks, (*kept, self.n_atoms), {"BLOCK": 128})
         self._old_cells.copy_(torch.where(self.stale[:, None, None] != 0, cells, self._old_cells))
