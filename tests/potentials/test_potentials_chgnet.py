@@ -13,6 +13,7 @@ from pymatgen.core import Structure
 from scipy.spatial.transform import Rotation
 
 from halion.potentials import CHGNET_ELEMENTS, ChgnetPotential, Evaluation
+from halion.potentials.torch_graph import list_bonds
 from halion.units import pressure_from_gpa, pressure_to_gpa
 
 NAMES = ["hot bromide", "mixed halide", "sheared", "two atoms that see their own images"]
@@ -97,6 +98,25 @@ def test_no_farther_from_double_precision_than_asked_for(reference, oracle, stru
         for quantity, bound in bounds.items():
             errors = [np.abs(getattr(one, quantity) - getattr(exact, quantity)).max() for one in (ours, theirs)]
             assert errors[0] < min(bound, max(2 * errors[1], floors[quantity])), quantity
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**31), n_structures=st.integers(1, 3))
+def test_any_cell_is_as_close_to_double_precision(chgnet, oracle, seed, n_structures):
+    """Random cells of 1 to 5 atoms, skewed and left-handed ones, many of them seeing their own images."""
+    rng, cells = np.random.default_rng(seed), []
+    while len(cells) < n_structures:
+        cell = np.diag(rng.uniform(2.5, 8, size=3)) + np.tril(rng.normal(scale=2.5, size=(3, 3)), -1)
+        cell = cell[rng.permutation(3)] * rng.choice([-1, 1], size=(3, 1))
+        numbers = rng.choice([3, 9, 17, 35, 39], size=rng.integers(1, 6))
+        atoms = Atoms(numbers, scaled_positions=rng.uniform(-2, 2, size=(len(numbers), 3)), cell=cell, pbc=True)
+        if np.linalg.norm(list_bonds(atoms.positions, cell)[2], axis=1).min() > 1.5:  # else forces of 1e3
+            cells.append(atoms)
+    for ours, exact in zip(chgnet.evaluate_batch(cells), oracle.evaluate_batch(cells), strict=True):
+        assert ours.energy == pytest.approx(exact.energy, abs=2e-6 * len(exact.forces))
+        scale = max(1, np.abs(exact.forces).max() / 5)  # 2e-5, or 4e-6 of the largest where atoms are crushed
+        np.testing.assert_allclose(ours.forces, exact.forces, atol=2e-5 * scale)
+        np.testing.assert_allclose(ours.stress, exact.stress, atol=2e-6 * scale)
 
 
 @pytest.mark.parametrize("name", NAMES)
