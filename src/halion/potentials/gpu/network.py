@@ -37,7 +37,7 @@ class Tiles:
 # fewest instructions per row (a kilobyte of spill on the way back). Nothing of this has been timed.
 TILES = {"ieee": Tiles(16, 8, 8), "tf32x3": Tiles(64, 4, 4), "tf32": Tiles(64, 4, 4)}
 # In the interpreter a tile costs the same, whatever its size.
-INTERPRETED = Tiles(64, 4, 4)
+INTERPRETED = Tiles(256, 4, 4)
 
 
 class Network:
