@@ -25,6 +25,11 @@ inline EdgeInput edge_input(const Job& job, int layer, int e) {
             job.work.edge_in[layer] + static_cast<long>(graph.bond[e]) * kPair};
 }
 
+// A row of `width` floats is wanted soon: what is gathered by bond is scattered, and the processor does not guess it.
+inline void expect(const float* row, int width) {
+    for (int c = 0; c < width; c += 16) __builtin_prefetch(row + c, 0, 2);
+}
+
 // z: of the edges of these atoms, kept for the way back.
 inline void atom_conv(const Job& job, int layer, AtomRange atoms, float* z) {
     const Graph& graph = job.graph;
@@ -37,6 +42,7 @@ inline void atom_conv(const Job& job, int layer, AtomRange atoms, float* z) {
             const EdgeInput input = edge_input(job, layer, start + r);
 #pragma GCC unroll 32
             for (int c = 0; c < kPair; c += kLanes) store(hidden + r * kPair + c, silu(input[c]));
+            expect(job.work.message_weight + static_cast<long>(graph.bond[start + r]) * kWidth, kWidth);
         }
         float* tile = z + static_cast<long>(start - first) * kPair;
         second_layer(rows, hidden, w.gated, tile);
@@ -44,6 +50,8 @@ inline void atom_conv(const Job& job, int layer, AtomRange atoms, float* z) {
         for (int r = 0; r < rows; ++r) {
             Vec message[kVectors];
             gate(tile + r * kPair, inverse + 2 * r, w.gated.scale, w.gated.shift, message);
+            if (start + kTile + r < last)
+                expect(job.work.edge_in[layer] + static_cast<long>(graph.bond[start + kTile + r]) * kPair, kPair);
             const float* weight = job.work.message_weight + static_cast<long>(graph.bond[start + r]) * kWidth;
             float* sum_of_centre = gathered + (graph.centre[start + r] - atoms.begin) * kWidth;
 #pragma GCC unroll 16
@@ -77,6 +85,8 @@ inline void messages_back(const Job& job, int layer, AtomRange atoms, int start,
 #pragma GCC unroll 16
         for (int v = 0; v < kVectors; ++v) grad[v] = load(of_centre + v * kLanes) * load(weight + v * kLanes);
         gate_back(z + r * kPair, inverse + 2 * r, w.scale, w.shift, grad, z_grad + r * kPair, along + 2 * r, message);
+        expect(job.work.edge_in[layer] + static_cast<long>(graph.bond[start + r]) * kPair, kPair);
+        expect(job.work.edge_slope[layer] + static_cast<long>(graph.bond[start + r]) * kPair, kPair);
         pull[r] = Vec{};
 #pragma GCC unroll 16
         for (int v = 0; v < kVectors; ++v)
@@ -106,6 +116,10 @@ inline void first_layer_back(const Job& job, int layer, AtomRange atoms, int sta
             }
         }
         const double through_edge = sum(total);
+        if (e + kTile < graph.n_edges) {
+            expect(job.work.message_weight + static_cast<long>(graph.bond[e + kTile]) * kWidth, kWidth);
+            expect(job.work.message_slope + static_cast<long>(graph.bond[e + kTile]) * kWidth, kWidth);
+        }
         job.work.edge_pull[e] = layer == 3 ? through_edge : job.work.edge_pull[e] + through_edge;
     }
 }

@@ -22,7 +22,8 @@ extern const Kernels kernels;
 
 namespace {
 
-constexpr int kMostAtoms = 512;             // of structures that are evaluated together: memory stays bounded
+// Structures that are evaluated together have so many atoms: memory stays bounded, and most of it near the caches.
+constexpr int kAtomsTogether = 128, kAtomsTogetherPerThread = 64;
 constexpr double kSmallestVolume = 0.5;     // Angstrom^3 per atom: 1800 neighbours, denser than any matter here
 constexpr double kMostSkew = 1e-6;          // volume over the product of the lengths below this: singular
 
@@ -85,10 +86,11 @@ void Engine::evaluate(const Batch& batch) {
     lists_.resize(batch.n_structures);
     builder_.clear();
     pending_.clear();
+    const int most = std::max(kAtomsTogether, kAtomsTogetherPerThread * team_.size());
     int first_atom = 0, n_pending = 0;
     for (int k = 0; k < batch.n_structures; ++k) {
         const int n = static_cast<int>(batch.counts[k]);
-        if (n_pending > 0 && n_pending + n > kMostAtoms) {
+        if (n_pending > 0 && n_pending + n > most) {
             finish(batch);
             n_pending = 0;
         }
@@ -121,9 +123,9 @@ void Engine::finish(const Batch& batch) {
     job.graph = builder_.finish();
     job.weights = &weights_.get();
     job.work = workspace_.reserve(job.graph, builder_.most_edges_of_item(), team_.size());
-    job.n_threads = team_.size();
-    job.wait = [](void* barrier) { static_cast<Barrier*>(barrier)->wait(); };
-    job.barrier = &team_.barrier();
+    Progress progress[Job::kPhases];
+    job.progress = progress;
+    job.relax = relax;
     team_.run([&](int thread) { kernels_->run(job, thread); });
     int at = 0;
     for (const Place& place : pending_) {

@@ -25,8 +25,9 @@ struct Start {
     int stride;
 };
 
+// Not inlined: in a larger function the compiler has no registers left for all the sums.
 template <int kRows>
-inline void multiply_block(const float* a, int a_stride, const float* panel, int depth, Start start, float* c,
+__attribute__((noinline)) void multiply_block(const float* a, int a_stride, const float* panel, int depth, Start start, float* c,
                            int c_stride) {
     Vec sum[kRows][kPanelVectors];
 #pragma GCC unroll 8

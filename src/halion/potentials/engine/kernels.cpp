@@ -8,39 +8,49 @@ namespace halion {
 namespace HALION_TARGET {
 namespace {
 
-// This thread's share of n pieces. Who does a piece does not change its result.
-template <class Piece>
-void share(const Job& job, int thread, int n, Piece piece) {
-    const long first = static_cast<long>(n) * thread / job.n_threads;
-    const long last = static_cast<long>(n) * (thread + 1) / job.n_threads;
-    for (long k = first; k < last; ++k) piece(static_cast<int>(k));
-}
-
-// One thread's view of a job: each method is a phase, the same on every thread, between two barriers.
+// One thread's walk through a job. Every thread passes the same phases; in each, whoever is there takes the next
+// piece, so that a thread that the machine has put aside delays nobody. Who does a piece does not change its result.
 struct Worker {
     const Job& job;
     int thread;
+    int phase = 0, first_open = 0;
+    int pieces[Job::kPhases] = {};
 
-    void wait() const { job.wait(job.barrier); }
+    template <class Piece>
+    void share(int n, Piece piece) {
+        Progress& progress = job.progress[phase];
+        int mine = 0;
+        for (int k; (k = __atomic_fetch_add(&progress.taken, 1, __ATOMIC_RELAXED)) < n; ++mine) piece(k);
+        if (mine > 0) __atomic_fetch_add(&progress.done, mine, __ATOMIC_RELEASE);
+        pieces[phase++] = n;
+    }
+
+    // Until all pieces of all phases so far are done.
+    void wait() {
+        for (; first_open < phase; ++first_open)
+            for (long spins = 0;
+                 __atomic_load_n(&job.progress[first_open].done, __ATOMIC_ACQUIRE) < pieces[first_open]; ++spins)
+                job.relax(spins);
+    }
 
     template <class Do>
-    void atoms(Do what) const {
+    void atoms(Do what) {
         const int n = job.graph.n_atoms;
-        share(job, thread, (n + kAtomsPerItem - 1) / kAtomsPerItem, [&](int k) {
+        share((n + kAtomsPerItem - 1) / kAtomsPerItem, [&](int k) {
             const int end = (k + 1) * kAtomsPerItem;
             what(AtomRange{k * kAtomsPerItem, end < n ? end : n});
         });
     }
 
     template <class Do>
-    void centres(Do what) const {
-        share(job, thread, job.graph.n_angle_items,
+    void centres(Do what) {
+        share(job.graph.n_angle_items,
               [&](int k) { what(AtomRange{job.graph.angle_item[k], job.graph.angle_item[k + 1]}); });
     }
 
     template <class Do>
-    void tiles(int n, Do what) const {
-        share(job, thread, (n + kTile - 1) / kTile, [&](int k) {
+    void tiles(int n, Do what) {
+        share((n + kTile - 1) / kTile, [&](int k) {
             const int start = k * kTile;
             what(start, n - start < kTile ? n - start : kTile);
         });
@@ -51,8 +61,10 @@ struct Worker {
         return job.work.edge_z[layer] + static_cast<long>(job.graph.edge_start[range.begin]) * kPair;
     }
 
-    void embed() const {
-        share(job, thread, job.graph.n_atoms, [&](int i) { embed_atom(job, i); });
+    void embed() {
+        atoms([&](AtomRange range) {
+            for (int i = range.begin; i < range.end; ++i) embed_atom(job, i);
+        });
         tiles(job.graph.n_bonds, [&](int start, int rows) { embed_bonds(job, start, rows); });
         centres([&](AtomRange range) {
             for (int i = range.begin; i < range.end; ++i) embed_angles(job, i);
@@ -60,7 +72,7 @@ struct Worker {
         wait();
     }
 
-    void forward(int layer) const {
+    void forward(int layer) {
         atoms([&](AtomRange range) { atom_conv(job, layer, range, kept_z(layer, range)); });
         wait();
         centres([&](AtomRange range) { bond_conv(job, layer, range); });
@@ -70,7 +82,7 @@ struct Worker {
     }
 
     // The last layer's way back needs nothing of other atoms: its activations are used while they are near.
-    void turn() const {
+    void turn() {
         atoms([&](AtomRange range) {
             atom_conv(job, 3, range, kept_z(3, range));
             readout(job, range);
@@ -79,7 +91,7 @@ struct Worker {
         wait();
     }
 
-    void backward(int layer) const {
+    void backward(int layer) {
         atoms([&](AtomRange range) { atoms_back(job, layer + 1, range); });
         tiles(job.graph.n_short, [&](int start, int rows) { bonds_back(job, layer + 1, start, rows); });
         wait();
@@ -89,19 +101,21 @@ struct Worker {
         wait();
     }
 
-    void forces() const {
+    void forces() {
         tiles(job.graph.n_short, [&](int start, int rows) { bonds_back(job, 0, start, rows); });
         centres([&](AtomRange range) {
             for (int i = range.begin; i < range.end; ++i) angles_to_arms(job, i);
         });
         wait();
-        share(job, thread, job.graph.n_atoms, [&](int i) { force_of_atom(job, i); });
+        atoms([&](AtomRange range) {
+            for (int i = range.begin; i < range.end; ++i) force_of_atom(job, i);
+        });
         wait();
     }
 };
 
 void run(const Job& job, int thread) {
-    const Worker worker{job, thread};
+    Worker worker{job, thread};
     worker.embed();
     for (int layer = 0; layer < 3; ++layer) worker.forward(layer);
     worker.turn();

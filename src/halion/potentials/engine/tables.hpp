@@ -101,13 +101,18 @@ struct Work {
     double *site_energy = nullptr, *force = nullptr, *virial = nullptr;     // (n_atoms), (n_atoms, 3), (n_atoms, 9)
 };
 
+// Work that is shared out piece by piece: pieces taken, pieces done. One per phase of a job, zero at its start.
+struct alignas(64) Progress {
+    int taken = 0, done = 0;
+};
+
 struct Job {
+    static constexpr int kPhases = 64;
     Graph graph;
     const Weights* weights = nullptr;
     Work work;
-    int n_threads = 1;
-    void (*wait)(void*) = nullptr;  // a barrier of all threads
-    void* barrier = nullptr;
+    Progress* progress = nullptr;          // (kPhases)
+    void (*relax)(long spins) = nullptr;   // called while waiting
 };
 
 // One instruction set's build of the network.

@@ -1,6 +1,5 @@
-// A fixed team of threads that all run one function together, with a barrier between its phases. A team belongs to
-// one engine: engines in different threads do not meet. (OpenMP's teams are shared by a process, do not survive a
-// fork, and are missing from Apple's compiler.)
+// A fixed team of threads that run one function together. A team belongs to one engine: engines in different threads
+// do not meet. (OpenMP's teams are shared by a process, do not survive a fork, and are missing from Apple's compiler.)
 #pragma once
 
 #include <atomic>
@@ -12,32 +11,18 @@
 
 namespace halion {
 
-// Threads spin for a while, since phases are some 100 microseconds long, then let others run.
-class Barrier {
-   public:
-    explicit Barrier(int n) : n_(n) {}
-    void wait() {
-        if (n_ == 1) return;
-        const int phase = phase_.load(std::memory_order_relaxed);
-        if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == n_) {
-            arrived_.store(0, std::memory_order_relaxed);
-            phase_.store(phase + 1, std::memory_order_release);
-            return;
-        }
-        for (int spins = 0; phase_.load(std::memory_order_acquire) == phase; ++spins)
-            if (spins > kSpins) std::this_thread::yield();
-    }
-
-   private:
-    static constexpr int kSpins = 4000;
-    const int n_;
-    alignas(64) std::atomic<int> arrived_{0};
-    alignas(64) std::atomic<int> phase_{0};
-};
+// What a thread does while it waits for others: stays ready for some 10 microseconds, then lets others run.
+inline void relax(long spins) {
+    constexpr long kReady = 2000;
+    if (spins > kReady) std::this_thread::yield();
+#if defined(__x86_64__)
+    else __builtin_ia32_pause();
+#endif
+}
 
 class Team {
    public:
-    explicit Team(int n) : barrier_(n), n_(n) {
+    explicit Team(int n) : n_(n) {
         for (int thread = 1; thread < n; ++thread) workers_.emplace_back([this, thread] { work(thread); });
     }
     ~Team() {
@@ -51,45 +36,52 @@ class Team {
     }
 
     int size() const { return n_; }
-    Barrier& barrier() { return barrier_; }
 
-    // Runs what(thread) on all threads, the caller being thread 0; returns when all are done. `what` ends with a
-    // barrier of its own, and throws nothing.
+    // Runs what(thread) on the caller, as thread 0, and on those of the team that come before it is done; returns
+    // when nobody is in it any more. `what` throws nothing.
     void run(const std::function<void(int)>& what) {
-        if (n_ > 1) {
+        if (n_ == 1) return what(0);
+        {
             const std::lock_guard<std::mutex> lock(mutex_);
             what_ = &what;
             ++task_;
         }
         wake_.notify_all();
         what(0);
-        barrier_.wait();
+        {
+            const std::lock_guard<std::mutex> lock(mutex_);
+            what_ = nullptr;
+        }
+        for (long spins = 0; inside_.load(std::memory_order_acquire) > 0; ++spins) relax(spins);
     }
 
    private:
     void work(int thread) {
-        for (long done = 0;;) {
+        for (long seen = 0;;) {
+            // The next task often comes soon, after an integrator's step.
+            for (int spins = 0; spins < kSpins && task_.load(std::memory_order_relaxed) == seen; ++spins) relax(0);
             const std::function<void(int)>* what = nullptr;
-            for (int spins = 0; spins < kSpins && task_.load(std::memory_order_acquire) == done; ++spins) {}
             {
                 std::unique_lock<std::mutex> lock(mutex_);
-                wake_.wait(lock, [&] { return task_.load() != done; });
+                wake_.wait(lock, [&] { return task_.load() != seen; });
                 if (stop_) return;
-                done = task_.load();
+                seen = task_.load();
                 what = what_;
+                if (what) inside_.fetch_add(1, std::memory_order_relaxed);
             }
+            if (!what) continue;
             (*what)(thread);
-            barrier_.wait();
+            inside_.fetch_sub(1, std::memory_order_release);
         }
     }
 
-    static constexpr int kSpins = 20000;
-    Barrier barrier_;
+    static constexpr int kSpins = 1000;
     const int n_;
     std::vector<std::thread> workers_;
     std::mutex mutex_;
     std::condition_variable wake_;
     std::atomic<long> task_{0};
+    std::atomic<int> inside_{0};
     const std::function<void(int)>* what_ = nullptr;
     bool stop_ = false;
 };
