@@ -88,7 +88,10 @@ def kill_when(study_file: Path, folder: Path, pattern: str, delay_s: float = 0.0
     alive = process.poll() is None
     process.send_signal(signal.SIGKILL)
     process.wait()
-    state = study_status(folder)["state"]
+    state, patience = study_status(folder)["state"], 500
+    while state == "running" and patience:  # a child that was being forked holds a copy of the lock until its exec
+        time.sleep(0.01)
+        state, patience = study_status(folder)["state"], patience - 1
     assert state == "done" or (alive and state == "interrupted")
     return state == "interrupted"
 
