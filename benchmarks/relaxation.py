@@ -4,7 +4,7 @@ The same potential, tolerance (0.01 eV/Angstrom) and parameters; what differs is
 call evaluates all structures. Both must reach the same energies within 0.1 meV/atom. chgnet's own calculator under
 ASE, on the first ordering, shows what the whole was before.
 
-    OMP_NUM_THREADS=1 python benchmarks/relaxation.py [--orderings 6] [--threads 2] [--output benchmarks/results/relaxation.md]
+    OMP_NUM_THREADS=1 python benchmarks/relaxation.py [--orderings 6] [--output benchmarks/results/relaxation.md]
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ def rows(n: int, threads: int) -> list[str]:
         apart = max(apart, np.abs(np.subtract(our_energies, energies)).max())
         mine, same, before = 1e3 * ours / our_steps, 1e3 * ase / n_steps, 1e3 * stock / stock_steps
         made.append(
-            f"| {n} x {size} | {our_steps} | {n_steps} | {mine:.2f} | {same:.2f} | {same / mine:.1f} | {before:.1f} | "
-            f"{before / mine:.1f} |"
+            f"| {n} x {size} | {our_steps} | {n_steps} | {mine:.2f} | {same:.2f} | {same / mine:.1f} | "
+            f"{before:.1f} | {before / mine:.1f} |"
         )
     verdict = "the same minima" if apart < SAME_EV_PER_ATOM else "NOT the same minima"
     return [*made, "", f"Energies differ by at most {1e3 * apart:.4f} meV/atom: {verdict}."]
