@@ -6,8 +6,8 @@ import torch
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
+from potential_oracles import as_arrays
 
-from conftest import as_arrays
 from halion.errors import InputError, PhysicsRefusal
 from halion.potentials import ChgnetPotential, PotentialFromAse, load_potential
 from halion.potentials import chgnet as chgnet_module

@@ -7,8 +7,8 @@ import pytest
 import torch
 from ase import Atoms
 from ase.build import bulk
+from potential_oracles import as_arrays
 
-from conftest import as_arrays
 from halion.errors import InputError
 from halion.potentials import EngineResult, _engine, load_potential
 from halion.potentials.cpu_engine import CpuEngine

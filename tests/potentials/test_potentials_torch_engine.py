@@ -8,9 +8,9 @@ from ase import Atoms
 from chgnet.model import CHGNet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from potential_oracles import as_arrays, chgnet_in_double_precision
 from scipy.spatial.transform import Rotation
 
-from conftest import as_arrays, chgnet_in_double_precision
 from halion.potentials import EngineResult, torch_engine
 from halion.potentials.chgnet_model import load_model
 from halion.potentials.folded import fold
