@@ -1,5 +1,7 @@
 """The compiled engine against double precision, and what must not change its bits."""
 
+import os
+import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -232,6 +234,22 @@ def test_threads_of_python_do_not_interfere(weights, everything, engine):
             assert_same_bits(result, expected)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_fork_has_an_engine_of_its_own(weights, structures):
+    """A child has none of its parent's threads, and must neither wait for them nor disturb the parent."""
+    arrays = as_arrays([structures["mixed halide"]])
+    engine = CpuEngine(weights, threads=2)
+    expected = engine.evaluate(*arrays)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)  # a child that hangs is killed
+        is_equal = np.array_equal(engine.evaluate(*arrays).forces, expected.forces)
+        del engine
+        os._exit(0 if is_equal else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert_same_bits(engine.evaluate(*arrays), expected)
+
+
 # --- what cannot be evaluated ----------------------------------------------------------------------------
 
 
@@ -239,11 +257,13 @@ def test_a_bad_structure_spoils_itself_alone(engine, structures):
     good = structures["mixed halide"]
     bad = {
         "not finite": good.copy(),
+        "far beyond counting": good.copy(),
         "flat": good.copy(),
         "collapsed": good.copy(),
         "two atoms on one point": good.copy(),
     }
     bad["not finite"].positions[2, 1] = np.nan
+    bad["far beyond counting"].positions[0, 0] = 1e30
     bad["flat"].set_cell([[5, 0, 0], [0, 5, 0], [5, 5, 0]])
     bad["collapsed"].set_cell(good.cell.array * 0.1, scale_atoms=True)
     bad["two atoms on one point"].positions[1] = good.positions[0]

@@ -81,8 +81,8 @@ class CpuEngine:
         """Energies, forces and virials of structures whose atoms follow each other, see `Engine`.
 
         A structure that cannot be evaluated has results that are not numbers, and the others are not affected:
-        positions or a cell that are not finite, a singular cell, less than 0.5 Angstrom^3 per atom, two atoms on
-        one point. An atom without neighbours within 6 Angstrom has a force of exactly zero.
+        positions or a cell that are not finite or absurd, a singular cell, less than 1 Angstrom^3 per atom, two
+        atoms on one point. An atom without neighbours within 6 Angstrom has a force of exactly zero.
 
         Raises:
             InputError: arrays whose shapes do not fit together, or an element that CHGNet has no weights for.
@@ -143,7 +143,9 @@ def neighbour_list(positions: FloatArray, cell: FloatArray, cutoff: float) -> tu
 
 def _default_threads() -> int:
     asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-    return int(asked) if asked.isdigit() and int(asked) > 0 else len(os.sched_getaffinity(0))
+    if asked.isdigit() and int(asked) > 0:
+        return int(asked)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _named_weights(weights: FoldedWeights) -> dict[str, FloatArray]:

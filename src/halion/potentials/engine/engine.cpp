@@ -24,8 +24,8 @@ namespace {
 
 // Structures that are evaluated together have so many atoms: memory stays bounded, and most of it near the caches.
 constexpr int kAtomsTogether = 128, kAtomsTogetherPerThread = 64;
-constexpr double kSmallestVolume = 0.5;     // Angstrom^3 per atom: 1800 neighbours, denser than any matter here
-constexpr double kMostSkew = 1e-6;          // volume over the product of the lengths below this: singular
+constexpr double kSmallestVolume = 1;  // Angstrom^3 per atom: 900 neighbours; diamond has 5.7
+constexpr double kMostSkew = 1e-6;     // volume over the product of the lengths below this: singular
 
 bool all_finite(const double* values, size_t n) {
     return std::all_of(values, values + n, [](double x) { return std::isfinite(x); });
@@ -80,13 +80,23 @@ std::vector<const Kernels*> usable_kernels() {
 }
 
 Engine::Engine(const PackedWeights::Source& source, int n_threads, double skin, const std::string& kernels)
-    : kernels_(choose(kernels)), weights_(source, kernels_->panel), team_(n_threads), skin_(skin) {}
+    : kernels_(choose(kernels)), weights_(source, kernels_->panel), team_(new Team(n_threads)), skin_(skin) {}
+
+// The threads of a team of another process are not there to be waited for: such a team is left as it is.
+Engine::~Engine() {
+    if (!team_->is_of_this_process()) (void)team_.release();
+}
 
 void Engine::evaluate(const Batch& batch) {
+    if (!team_->is_of_this_process()) {
+        Team* replacement = new Team(team_->size());
+        (void)team_.release();
+        team_.reset(replacement);
+    }
     lists_.resize(batch.n_structures);
     builder_.clear();
     pending_.clear();
-    const int most = std::max(kAtomsTogether, kAtomsTogetherPerThread * team_.size());
+    const int most = std::max(kAtomsTogether, kAtomsTogetherPerThread * team_->size());
     int first_atom = 0, n_pending = 0;
     for (int k = 0; k < batch.n_structures; ++k) {
         const int n = static_cast<int>(batch.counts[k]);
@@ -94,27 +104,31 @@ void Engine::evaluate(const Batch& batch) {
             finish(batch);
             n_pending = 0;
         }
-        if (is_usable(batch, k, first_atom)) {
-            add(batch, k, first_atom);
+        if (is_usable(batch, k, first_atom) && add(batch, k, first_atom))
             n_pending += n;
-        } else {
+        else
             fill_nan(batch, k, first_atom);
-        }
         first_atom += n;
     }
     if (n_pending > 0) finish(batch);
 }
 
-void Engine::add(const Batch& batch, int structure, int first_atom) {
+// False when there is no neighbour list: positions that are too far away to be told apart.
+bool Engine::add(const Batch& batch, int structure, int first_atom) {
     const int n = static_cast<int>(batch.counts[structure]);
     const double* positions = batch.positions + 3 * first_atom;
     const Cell cell = cell_of(batch, structure);
     elements_.resize(n);
     for (int i = 0; i < n; ++i) elements_[i] = static_cast<int>(batch.numbers[first_atom + i]) - 1;
-    const NeighbourList& list = lists_[structure].update(positions, n, cell, skin_);
-    rebuilds_ += lists_[structure].was_rebuilt();
-    builder_.add(elements_.data(), positions, n, cell, list);
+    try {
+        const NeighbourList& list = lists_[structure].update(positions, n, cell, skin_);
+        rebuilds_ += lists_[structure].was_rebuilt();
+        builder_.add(elements_.data(), positions, n, cell, list);
+    } catch (const std::length_error&) {
+        return false;
+    }
     pending_.push_back({structure, first_atom});
+    return true;
 }
 
 // Evaluates what was added, and starts an empty graph.
@@ -122,11 +136,11 @@ void Engine::finish(const Batch& batch) {
     Job job;
     job.graph = builder_.finish();
     job.weights = &weights_.get();
-    job.work = workspace_.reserve(job.graph, builder_.most_edges_of_item(), team_.size());
+    job.work = workspace_.reserve(job.graph, builder_.most_edges_of_item(), team_->size());
     Progress progress[Job::kPhases];
     job.progress = progress;
     job.relax = relax;
-    team_.run([&](int thread) { kernels_->run(job, thread); });
+    team_->run([&](int thread) { kernels_->run(job, thread); });
     int at = 0;
     for (const Place& place : pending_) {
         double energy = 0, virial[9] = {};

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -26,13 +27,14 @@ class Engine {
    public:
     // kernels: name of a build, empty for the fastest.
     Engine(const PackedWeights::Source& source, int n_threads, double skin, const std::string& kernels);
+    ~Engine();
 
-    // A structure that cannot be evaluated (not finite, a singular cell, more than kMostNeighbours atoms within the
-    // cutoff on average) gets results that are not numbers; the others are not affected.
+    // A structure that cannot be evaluated (not finite, a singular or collapsed cell) gets results that are not
+    // numbers; the others are not affected.
     void evaluate(const Batch& batch);
 
     const char* kernels() const { return kernels_->name; }
-    int n_threads() const { return team_.size(); }
+    int n_threads() const { return team_->size(); }
     size_t bytes() const { return workspace_.bytes() + builder_.bytes(); }
     long rebuilds() const { return rebuilds_; }
 
@@ -40,12 +42,12 @@ class Engine {
     struct Place {
         int structure, first_atom;
     };
-    void add(const Batch& batch, int structure, int first_atom);
+    bool add(const Batch& batch, int structure, int first_atom);
     void finish(const Batch& batch);
 
     const Kernels* kernels_;
     PackedWeights weights_;
-    Team team_;
+    std::unique_ptr<Team> team_;
     double skin_;
     std::vector<SkinnedList> lists_;  // by place in the batch
     std::vector<Place> pending_;      // what the graph holds

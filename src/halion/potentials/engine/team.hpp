@@ -8,6 +8,9 @@
 #include <mutex>
 #include <thread>
 #include <vector>
+#if defined(__unix__) || defined(__APPLE__)
+#include <unistd.h>
+#endif
 
 namespace halion {
 
@@ -17,6 +20,15 @@ inline void relax(long spins) {
     if (spins > kReady) std::this_thread::yield();
 #if defined(__x86_64__)
     else __builtin_ia32_pause();
+#endif
+}
+
+// A number of the process; it changes in a child made by fork, where the team's threads do not exist.
+inline long process_id() {
+#if defined(__unix__) || defined(__APPLE__)
+    return static_cast<long>(getpid());
+#else
+    return 0;
 #endif
 }
 
@@ -36,6 +48,7 @@ class Team {
     }
 
     int size() const { return n_; }
+    bool is_of_this_process() const { return process_ == process_id(); }
 
     // Runs what(thread) on the caller, as thread 0, and on those of the team that come before it is done; returns
     // when nobody is in it any more. `what` throws nothing.
@@ -77,6 +90,7 @@ class Team {
 
     static constexpr int kSpins = 1000;
     const int n_;
+    const long process_ = process_id();
     std::vector<std::thread> workers_;
     std::mutex mutex_;
     std::condition_variable wake_;
