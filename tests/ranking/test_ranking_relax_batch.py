@@ -74,6 +74,18 @@ def test_same_minima_as_ase_with_chgnet(chgnet):
         assert outcome.atoms.get_volume() == pytest.approx(relaxed.get_volume(), rel=1e-3)
 
 
+def test_partners_do_not_matter_with_the_compiled_engine(lithium_yttrium_halide, chgnet):
+    """The engine keeps neighbour lists by place in the batch; places change as structures leave, results do not."""
+    structures = [lithium_yttrium_halide.structure(k) for k in range(4)]
+    structures[1] = relax(structures[1], chgnet, RankingSettings(max_steps=40)).atoms  # leaves before the others
+    few = RankingSettings(max_steps=25, force_tolerance_ev_per_angstrom=0.15)
+    alone = [relax(atoms, chgnet, few) for atoms in structures]
+    assert len({outcome.n_steps for outcome in alone}) > 1
+    for atoms_at_once in (20, 100):
+        for k, outcome in relax_each(structures, chgnet, few, atoms_at_once=atoms_at_once):
+            assert to_record(outcome) == to_record(alone[k])
+
+
 @pytest.mark.slow
 def test_same_minima_as_ase_for_orderings(lithium_yttrium_halide, chgnet):
     """Li3YBr6, the vacancy on each of four Li sites: soft modes, hundreds of steps."""
