@@ -108,6 +108,7 @@ def on_device(*arrays) -> list[torch.Tensor]:
     return [torch.tensor(array, dtype=torch.float64, device=DEVICE) for array in arrays]
 
 
+@pytest.mark.slow
 def test_buffers_grow_until_everything_fits(weights, monkeypatch):
     wanted = GpuEngine(weights, device=DEVICE).evaluate(*rocksalt())
     tiny = Capacity(slots=16, edges=32, bonds=2, angles=2)

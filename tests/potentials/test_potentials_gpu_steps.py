@@ -12,7 +12,7 @@ from halion.potentials.gpu_engine import GpuEngine
 from halion.units import time_to_ase
 
 pytestmark = QUIET
-STEP = time_to_ase(1.0)
+STEP = time_to_ase(0.001)
 
 
 @pytest.fixture(scope="module")

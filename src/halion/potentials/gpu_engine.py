@@ -13,7 +13,7 @@ Method: Deng et al., Nat. Mach. Intell. 5, 1031 (2023), doi:10.1038/s42256-023-0
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
 from typing import Literal
 
@@ -26,7 +26,7 @@ from halion.errors import InputError, MissingDependency
 from halion.potentials.engine_types import EngineResult
 from halion.potentials.folded import FoldedWeights
 from halion.potentials.gpu.backward import evaluate_network
-from halion.potentials.gpu.geometry import compute_bases, forces_from_gradients
+from halion.potentials.gpu.geometry import TOTALS, compute_bases, forces_from_gradients, sum_rows_of_structures
 from halion.potentials.gpu.lists import Capacity, DeviceGraph
 from halion.potentials.gpu.network import Network
 from halion.potentials.gpu.weights import pack_weights
@@ -141,11 +141,29 @@ class GpuEngine:
                     f"a tensor {tuple(tensor.shape)} of {tensor.dtype} on {tensor.device}",
                     fix=f"pass {shape} of torch.float64 on {self.device}, or call prepare() for these structures",
                 )
-        with torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext():
+        with self._on_device():
             graph.update(positions.contiguous(), cells.contiguous())
             bases, thetas = compute_bases(graph, self._weights, self._dtype)
             sites, gradients = evaluate_network(network, bases)
             return forces_from_gradients(graph, self._weights, thetas, gradients, (sites, network.references))
+
+    def sum_over_structures(self, values: torch.Tensor) -> torch.Tensor:
+        """Sums over the atoms of each prepared structure, always in the same order: (n_structures, ...).
+
+        Args:
+            values: (n_atoms, ...) float64 on the device, at most 16 numbers per atom.
+        """
+        graph, _ = self._ready()
+        width = values[0].numel()
+        if values.dtype != torch.float64 or len(values) != graph.n_atoms or width > TOTALS:
+            raise InputError(
+                f"sums over structures of {tuple(values.shape)} {values.dtype}",
+                fix=f"pass float64, {graph.n_atoms} rows, at most {TOTALS} numbers in each",
+            )
+        rows = torch.zeros(graph.n_atoms, TOTALS, dtype=torch.float64, device=self.device)
+        rows[:, :width] = values.reshape(graph.n_atoms, width)
+        with self._on_device():
+            return sum_rows_of_structures(graph, rows)[:, :width].reshape(graph.n_structures, *values.shape[1:])
 
     @property
     def needed(self) -> torch.Tensor:
@@ -167,6 +185,10 @@ class GpuEngine:
         if room is not None:
             self._allocate(room)
         return room is not None
+
+    def _on_device(self) -> AbstractContextManager:
+        """Triton starts kernels on the current device."""
+        return torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext()
 
     def _ready(self) -> tuple[DeviceGraph, Network]:
         if self._graph is None or self._network is None:

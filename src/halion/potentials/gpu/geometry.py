@@ -20,8 +20,10 @@ from halion.potentials.gpu.lists import DeviceGraph
 from halion.potentials.gpu.rows import Rows
 from halion.potentials.gpu.weights import NetworkWeights
 
-__all__ = ["Bases", "compute_bases", "forces_from_gradients"]
+__all__ = ["TOTALS", "Bases", "compute_bases", "forces_from_gradients", "sum_rows_of_structures"]
 
+# Numbers per atom that are summed over a structure: virial (9), energy, and room for what others sum.
+TOTALS = 16
 _COLUMNS, _LANES = 32, 64
 # CHGNet's guard against an infinite slope of the arc cosine.
 _SHRINK = 1.0 - 1e-6
@@ -136,7 +138,7 @@ def forces_from_gradients(
         {"CAPACITY": edges.capacity, "RADIUS": 6.0, "ADD": False, "BLOCK": _LANES},
     )
     pulls = _bond_pulls(graph, weights, thetas, gradients)
-    forces, totals = torch.empty(graph.n_atoms, 3, **real), torch.empty(graph.n_atoms, 16, **real)
+    forces, totals = torch.empty(graph.n_atoms, 3, **real), torch.empty(graph.n_atoms, TOTALS, **real)
     pairs = (graph.edge_starts, graph.edges, graph.vectors, graph.lengths, slopes, pulls)
     launch(
         forces_and_virials,
@@ -144,6 +146,12 @@ def forces_from_gradients(
         (*pairs, *sites, forces, totals),
         {"EDGES": edges.capacity, "BLOCK": _LANES},
     )
-    sums = torch.empty(graph.n_structures, 16, **real)
-    launch(sum_structures, (graph.n_structures,), (totals, graph.starts, sums), {"BLOCK": _LANES})
+    sums = sum_rows_of_structures(graph, totals)
     return sums[:, 9].clone(), forces, sums[:, :9].reshape(-1, 3, 3).clone()
+
+
+def sum_rows_of_structures(graph: DeviceGraph, rows: torch.Tensor) -> torch.Tensor:
+    """Sums (n_structures, 16) of rows (n_atoms, 16) over the atoms of each structure, float64."""
+    sums = torch.empty(graph.n_structures, TOTALS, dtype=rows.dtype, device=rows.device)
+    launch(sum_structures, (graph.n_structures,), (rows, graph.starts, sums), {"BLOCK": _LANES})
+    return sums
