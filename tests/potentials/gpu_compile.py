@@ -24,11 +24,14 @@ def compiled(module: str, name: str, types: list[str], constants: dict) -> list:
     warps = 4
     if tiles is not None and name != "linear_rows":
         constants, warps = constants | {"BLOCK": tiles.rows}, tiles.warps_back if "back" in name else tiles.warps
-    signature = {
-        argument: types[k] if k < len(types) else "constexpr" for k, argument in enumerate(kernel.arg_names)
+    names = [argument.name for argument in kernel.params]
+    signature = dict(zip(names, types)) | {
+        one.name: "constexpr" if one.is_constexpr else "i32" for one in kernel.params[len(types) :]
     }
-    values = {(k,): constants[argument] for k, argument in enumerate(kernel.arg_names) if argument in constants}
-    aligned = {(k,): [["tt.divisibility", 16]] for k, one in enumerate(types) if one.startswith("*")}
+    values = {(k,): constants[name] for k, name in enumerate(names) if signature[name] == "constexpr"}
+    # Addresses and sizes are multiples of 16, the number of atoms may be anything.
+    aligned = [k for k, name in enumerate(names) if signature[name][0] == "*" or name.isupper()]
+    aligned = {(k,): [["tt.divisibility", 16]] for k in aligned if signature[names[k]] != "constexpr"}
     source = ASTSource(kernel, signature, constexprs=values, attrs=aligned)
     program = triton.compile(source, target=TARGET, options={"num_warps": warps, "num_stages": 2})
     assert len(program.asm["cubin"]) > 0

@@ -37,9 +37,7 @@ def envelope(x):
 
 
 @triton.jit
-def radial_rows(
-    limit, lengths, frequencies, basis, CAPACITY: tl.constexpr, RADIUS: tl.constexpr, BLOCK: tl.constexpr
-):
+def radial_rows(limit, lengths, frequencies, basis, CAPACITY, RADIUS: tl.constexpr, BLOCK: tl.constexpr):
     """Radial basis of each length. basis: (CAPACITY, 32)."""
     rows = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     columns = tl.arange(0, COLUMNS)
@@ -60,7 +58,7 @@ def radial_slopes(
     frequencies,
     gradients,
     slopes,
-    CAPACITY: tl.constexpr,
+    CAPACITY,
     RADIUS: tl.constexpr,
     ADD: tl.constexpr,
     BLOCK: tl.constexpr,
@@ -86,7 +84,7 @@ def radial_slopes(
 
 
 @triton.jit
-def angle_rows(limit, thetas, waves, basis, CAPACITY: tl.constexpr, BLOCK: tl.constexpr):
+def angle_rows(limit, thetas, waves, basis, CAPACITY, BLOCK: tl.constexpr):
     """Angular basis of each angle. waves: (3, 32) frequency, phase, amplitude."""
     rows = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     columns = tl.arange(0, COLUMNS)
@@ -98,7 +96,7 @@ def angle_rows(limit, thetas, waves, basis, CAPACITY: tl.constexpr, BLOCK: tl.co
 
 
 @triton.jit
-def angle_slopes(limit, thetas, waves, gradients, slopes, CAPACITY: tl.constexpr, BLOCK: tl.constexpr):
+def angle_slopes(limit, thetas, waves, gradients, slopes, CAPACITY, BLOCK: tl.constexpr):
     """dE/dcos of each angle from dE/dbasis; cos is scaled by 1 - 1e-6 before the arc cosine, as CHGNet does."""
     rows = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     columns = tl.arange(0, COLUMNS)
@@ -122,8 +120,8 @@ def bond_gradients(
     length_slopes,
     angle_slopes_of,
     gradients,
-    BONDS: tl.constexpr,
-    ANGLES: tl.constexpr,
+    BONDS,
+    ANGLES,
     BLOCK: tl.constexpr,
 ):
     """dE/dvec of each bond beyond what it has as an edge: from its length and from its angles, as first and second.
@@ -152,7 +150,7 @@ def bond_gradients(
 
 
 @triton.jit
-def edge_gradient(e, inside, edges, vectors, lengths, slopes, of_bonds, EDGES: tl.constexpr):
+def edge_gradient(e, inside, edges, vectors, lengths, slopes, of_bonds, EDGES):
     """dE/dvec of edges: along the vector, and what its bond adds where it is one."""
     x, y, z = vector3(vectors, e, inside)
     pull = tl.load(slopes + e, mask=inside, other=0.0) / tl.load(lengths + e, mask=inside, other=1.0)
@@ -173,7 +171,7 @@ def forces_and_virials(
     references,
     forces,
     totals,
-    EDGES: tl.constexpr,
+    EDGES,
     BLOCK: tl.constexpr,
 ):
     """One program per atom: its force, its part of the virial (columns 0-8 of totals) and its energy (column 9)."""

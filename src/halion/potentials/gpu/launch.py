@@ -26,8 +26,9 @@ def launch(
     constants: Mapping[str, Constant],
     warps: int = 4,
 ) -> None:
-    """Start a kernel: `arguments` in their order, then what it is compiled for.
+    """Start a kernel: `arguments` in their order, then sizes and what it is compiled for by name.
 
+    Sizes of buffers are ordinary arguments in the kernels, in capitals all the same: other batches compile nothing.
     Two stages of prefetching: the loops here are short, and shared memory is better spent on resident programs.
     """
     for watch in WATCHERS:

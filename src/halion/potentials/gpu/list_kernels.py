@@ -172,7 +172,7 @@ def build_rows(
     row_counts,
     neighbours,
     shifts,
-    SLOTS: tl.constexpr,
+    SLOTS,
     REACH: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
@@ -220,7 +220,7 @@ def match_reverse(
     neighbours,
     shifts,
     reverse_slots,
-    SLOTS: tl.constexpr,
+    SLOTS,
     STEPS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):

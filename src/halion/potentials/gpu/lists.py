@@ -44,17 +44,21 @@ class Capacity:
     @classmethod
     def guess(cls, n_atoms: int) -> Capacity:
         """Room for a halide at 0.045 atoms per cubic Angstrom, with about a fifth to spare."""
-        return cls(slots=64, edges=48 * n_atoms, bonds=6 * n_atoms, angles=24 * n_atoms)
+        return cls(slots=64, edges=48 * n_atoms, bonds=_whole(6 * n_atoms), angles=_whole(24 * n_atoms))
 
     def grown(self, needed: list[int]) -> Capacity | None:
         """Room for what was needed (slots, edges, bonds, angles), a fifth to spare; None if there was enough."""
         room = [self.slots, self.edges, self.bonds, self.angles]
         if all(want <= have for want, have in zip(needed, room)):
             return None
-        wider = [have if want <= have else want + want // 5 for want, have in zip(needed, room)]
         # A list that was too short hid edges, and edges hid bonds: the counts after it are too low.
-        slots = tiles(wider[0], 16) * 16
-        return Capacity(slots=slots, edges=wider[1], bonds=wider[2], angles=wider[3])
+        wider = [have if want <= have else _whole(want + want // 5) for want, have in zip(needed, room)]
+        return Capacity(slots=wider[0], edges=wider[1], bonds=wider[2], angles=wider[3])
+
+
+def _whole(size: int) -> int:
+    """The next multiple of 16: kernels are compiled for sizes that are, and for any others once more."""
+    return tiles(size, 16) * 16
 
 
 class DeviceGraph:

@@ -19,7 +19,7 @@ __all__ = ["count_pairs", "fill_angles", "fill_bonds", "fill_pairs", "reverse_ed
 
 
 @triton.jit
-def pair_vectors(atom, k, inside, positions, cells, structure_of, neighbours, shifts, SLOTS: tl.constexpr):
+def pair_vectors(atom, k, inside, positions, cells, structure_of, neighbours, shifts, SLOTS):
     """Vectors from the neighbours in slots k of an atom to it, and the neighbours."""
     structure = tl.load(structure_of + atom)
     l0, l1, l2, l3, l4, l5, l6, l7, l8 = matrix3(cells + structure * 9)
@@ -44,7 +44,7 @@ def count_pairs(
     shifts,
     counts,
     n_atoms,
-    SLOTS: tl.constexpr,
+    SLOTS,
     BLOCK: tl.constexpr,
 ):
     """One program per atom: how many edges, bonds and angles it is the centre of. counts: (3, n_atoms)."""
@@ -78,9 +78,9 @@ def fill_pairs(
     vectors,
     lengths,
     bonds,
-    EDGES: tl.constexpr,
-    BONDS: tl.constexpr,
-    SLOTS: tl.constexpr,
+    EDGES,
+    BONDS,
+    SLOTS,
     BLOCK: tl.constexpr,
 ):
     """One program per atom: its edges and bonds at their places.
@@ -116,7 +116,7 @@ def fill_pairs(
 
 
 @triton.jit
-def reverse_edges(n_edges, edges, slot_edges, reverse_slots, EDGES: tl.constexpr, BLOCK: tl.constexpr):
+def reverse_edges(n_edges, edges, slot_edges, reverse_slots, EDGES, BLOCK: tl.constexpr):
     """Replace the slot of each edge by its reverse edge. Programs beyond the number of edges have nothing to do."""
     rows = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = rows < tl.minimum(tl.load(n_edges), EDGES)
@@ -134,8 +134,8 @@ def fill_bonds(
     lengths,
     units,
     bond_lengths,
-    EDGES: tl.constexpr,
-    BONDS: tl.constexpr,
+    EDGES,
+    BONDS,
     BLOCK: tl.constexpr,
 ):
     """Reverse bond, unit vector (neighbour to centre) and length of each bond."""
@@ -159,8 +159,8 @@ def fill_angles(
     angle_starts,
     first_angles,
     angles,
-    ANGLES: tl.constexpr,
-    BONDS: tl.constexpr,
+    ANGLES,
+    BONDS,
     BLOCK: tl.constexpr,
 ):
     """One lane per bond: its angles with the other bonds of its centre.
