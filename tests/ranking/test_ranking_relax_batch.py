@@ -20,10 +20,10 @@ SETTINGS = RankingSettings()
 
 
 def alloys(n: int) -> list[Atoms]:
-    """Copper with gold, 4 to 12 atoms, strained and rattled."""
+    """Copper with gold, 4 or 8 atoms, strained and rattled."""
     made = []
     for seed in range(n):
-        atoms = bulk("Cu", cubic=True, a=3.8 + 0.1 * (seed % 3)).repeat((1, 1, 1 + seed % 3))
+        atoms = bulk("Cu", cubic=True, a=3.8 + 0.1 * (seed % 3)).repeat((1, 1, 1 + seed % 2))
         atoms.symbols[seed % len(atoms)] = "Au"
         atoms.rattle(0.08, seed=seed)
         made.append(atoms)
@@ -96,7 +96,7 @@ def test_same_minima_as_ase_for_orderings(lithium_yttrium_halide, chgnet):
         assert outcome.energy == pytest.approx(relaxed.get_potential_energy() / len(atoms), abs=1e-4)
 
 
-@pytest.mark.parametrize("atoms_at_once", [1, 20, 1000])
+@pytest.mark.parametrize("atoms_at_once", [1, 14, 1000])
 def test_places_are_refilled(emt, atoms_at_once):
     structures = alloys(5)
     sizes = []
@@ -113,7 +113,7 @@ def test_places_are_refilled(emt, atoms_at_once):
     alone = relax_batch(structures, emt, SETTINGS)
     assert all(to_record(outcome) == to_record(alone[k]) for k, outcome in found)
     assert all(len(counts) == 1 or sum(counts) <= atoms_at_once for counts in sizes)
-    if atoms_at_once == 20:  # sizes 4, 8, 12, 4, 8: two fit, then whoever fits beside those that stay
+    if atoms_at_once == 14:  # sizes 4, 8, 4, 8, 4: two fit, then whoever fits beside those that stay
         assert sizes[0] == [4, 8]
         assert sum(one != other for one, other in pairwise(sizes)) >= 3
     if atoms_at_once == 1000:
