@@ -10,9 +10,12 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.neighborlist import neighbor_list
 
-from halion.arrays import FloatArray
+from halion.arrays import FloatArray, IntArray
+from halion.dynamics.batch import Member, RunBatch, start_state
+from halion.dynamics.layout import Frame, State
 from halion.dynamics.types import MdStage
-from halion.potentials import Evaluation, Potential, PotentialFromAse
+from halion.potentials import EngineResult, Evaluation, Potential, PotentialFromAse
+from halion.potentials.from_ase import split_arrays, stack_evaluations
 
 # Bonds between nearest neighbours: length in Angstrom, eV/Angstrom^2, eV/Angstrom^4. At 300 K the quartic part
 # dominates: with harmonic springs alone a Nose-Hoover chain keeps ringing, and the kinetic energy's variance is 2.5
@@ -20,7 +23,20 @@ from halion.potentials import Evaluation, Potential, PotentialFromAse
 BOND, STIFFNESS, QUARTIC = 2.8, 0.5, 100.0
 
 
-class SpringCrystal:
+class OneByOne:
+    """A potential that evaluates a batch structure by structure."""
+
+    def evaluate_batch(self, structures: Sequence[Atoms]) -> list[Evaluation]:
+        return [self.evaluate(atoms) for atoms in structures]
+
+    def evaluate_arrays(
+        self, numbers: IntArray, positions: FloatArray, cells: FloatArray, counts: IntArray
+    ) -> EngineResult:
+        structures = split_arrays(numbers, positions, cells, counts)
+        return stack_evaluations(self.evaluate_batch(structures), cells)
+
+
+class SpringCrystal(OneByOne):
     """Atoms tied to the neighbours that they have in a reference crystal.
 
     E = sum over bonds of k/2 s^2 + g/4 s^4, s = |d| - d0. The bonds are kept, so no atom leaves its site; they are
@@ -49,11 +65,8 @@ class SpringCrystal:
             stress=bond.T @ pull / atoms.cell.volume,
         )
 
-    def evaluate_batch(self, structures: Sequence[Atoms]) -> list[Evaluation]:
-        return [self.evaluate(atoms) for atoms in structures]
 
-
-class Counted:
+class Counted(OneByOne):
     """A potential that counts how often it is asked."""
 
     def __init__(self, potential: Potential) -> None:
@@ -68,8 +81,60 @@ class Counted:
         self.asked += 1
         return self.potential.evaluate(atoms)
 
-    def evaluate_batch(self, structures: Sequence[Atoms]) -> list[Evaluation]:
-        return [self.evaluate(atoms) for atoms in structures]
+
+class Driven:
+    """A batch moved by hand, without files and guards; what is asked without an index is of its first run."""
+
+    def __init__(self, atoms: Atoms, potential: Potential, stage: MdStage, state: State | None = None) -> None:
+        self.potential, self.batch = potential, RunBatch()
+        self.join(atoms, stage, state)
+
+    def join(self, atoms: Atoms, stage: MdStage, state: State | None = None) -> None:
+        state = start_state(atoms) if state is None else state
+        result = self.potential.evaluate_arrays(
+            atoms.numbers, state["positions"], state["cell"][None], np.array([len(atoms)])
+        )
+        member = Member(
+            stage=stage,
+            numbers=atoms.numbers,
+            masses=atoms.get_masses(),
+            state=state,
+            energy=float(result.energies[0]),
+            forces=result.forces,
+            virial=result.virials[0],
+        )
+        self.batch.add(member)
+
+    def advance(self, n_steps: int = 1) -> None:
+        batch = self.batch
+        for _ in range(n_steps):
+            batch.first_half()
+            motion = batch.motion
+            batch.second_half(
+                self.potential.evaluate_arrays(batch.numbers, motion.positions, motion.cells, batch.counts)
+            )
+
+    @property
+    def positions(self) -> FloatArray:
+        return self.batch.motion.positions[self.batch.own(0)]
+
+    @property
+    def momenta(self) -> FloatArray:
+        return self.batch.motion.momenta[self.batch.own(0)]
+
+    @property
+    def cell(self) -> FloatArray:
+        return self.batch.motion.cells[0]
+
+    @property
+    def temperature_k(self) -> float:
+        return float(self.batch.temperatures()[0])
+
+    def frame(self, k: int = 0) -> Frame:
+        return self.batch.frames([k])[0]
+
+    def state(self, k: int = 0) -> State:
+        return self.batch.state(k)
 
 
 def crystal(repeat: tuple[int, int, int] = (2, 2, 2), symbol: str = "Cu") -> Atoms:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.data import covalent_radii
-from dynamics_cases import SpringCrystal, copper, crystal, emt, stage
+from dynamics_cases import OneByOne, SpringCrystal, copper, crystal, emt, stage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_dynamics_run import StopAfter
@@ -165,7 +165,7 @@ def test_a_start_without_sense_is_refused(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-class Refusing:
+class Refusing(OneByOne):
     """EMT that is at its end after some evaluations, as CHGNet is when an atom has lost its neighbours."""
 
     name, weights_sha256, elements = "emt", "", frozenset({"Cu"})
@@ -178,9 +178,6 @@ class Refusing:
         if self.left < 0:
             raise PhysicsRefusal("an atom has no neighbours", fix="look at it")
         return self.potential.evaluate(atoms)
-
-    def evaluate_batch(self, structures: list[Atoms]) -> list[Evaluation]:
-        return [self.evaluate(atoms) for atoms in structures]
 
 
 def test_what_the_potential_refuses_names_the_step(tmp_path: Path) -> None:

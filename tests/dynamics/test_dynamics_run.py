@@ -14,8 +14,10 @@ from halion.dynamics import MdStage, Trajectory, last_state, open_trajectory, ru
 from halion.errors import InputError, Interrupted, RunFolderError
 
 STAGES = {
+    "nve": stage("nve", n_steps=60),
     "nvt": stage("nvt", n_steps=60),
     "npt": stage("npt", n_steps=60, pressure_gpa=0.5),
+    "npt_isotropic": stage("npt_isotropic", n_steps=60, pressure_gpa=0.5),
     "heating": heating(n_steps=60),
 }
 ARRAYS = ("positions", "cells", "steps", "time_ps", "temperature_k", "potential_energy", "pressure_gpa")
@@ -188,7 +190,7 @@ def test_positions_are_unwrapped_and_continuous(tmp_path: Path) -> None:
         ({"temperature_k": 0.0}, "temperature_k"),
         ({"start_temperature_k": 0.0}, "start_temperature_k"),
         ({"checkpoint_every_steps": 7}, "multiple"),
-        ({"ensemble": "nve"}, "nve"),
+        ({"ensemble": "nph"}, "nph"),
     ],
 )
 def test_stages_without_sense_are_refused(change: dict, word: str, tmp_path: Path) -> None:

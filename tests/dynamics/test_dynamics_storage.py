@@ -206,7 +206,8 @@ def test_the_layout_is_as_documented(whole: Path) -> None:
         assert file["cell_angstrom"].dtype == np.float64
         assert file["step"][:].tolist() == list(range(0, 41, 5))
         np.testing.assert_allclose(file["time_ps"][:], 0.002 * file["step"][:], rtol=1e-15)
-        assert {"positions", "momenta", "cell", "eta", "p_eta", "xi", "p_xi", "p_g", "step"} == set(file["state"])
+        chains = {"chain", "chain_rates", "cell_chain", "cell_chain_rates"}
+        assert {"positions", "momenta", "cell", "strain_rate", "step", *chains} == set(file["state"])
 
 
 def test_a_running_stage_can_be_read(running: Path, whole: Path) -> None:

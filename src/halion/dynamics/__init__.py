@@ -7,36 +7,43 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from halion.dynamics.trajectory import last_state, open_trajectory
-from halion.dynamics.types import Equilibration, MdStage, Trajectory
+from halion.dynamics.types import Equilibration, MdRun, MdStage, ThermalExpansion, Trajectory
 
 if TYPE_CHECKING:
-    from halion.dynamics.equilibration import equilibrate, produce, repeated
-    from halion.dynamics.integrators import Integrator, kinetic_temperature, thermal_momenta
-    from halion.dynamics.run import run_stage
+    from halion.dynamics.equilibration import equilibrate, equilibrate_batch, produce, repeated
+    from halion.dynamics.expansion import thermal_expansion
+    from halion.dynamics.kinetics import kinetic_temperature, thermal_momenta
+    from halion.dynamics.run import run_batch, run_stage
 
 __all__ = [
     "Equilibration",
-    "Integrator",
+    "MdRun",
     "MdStage",
+    "ThermalExpansion",
     "Trajectory",
     "equilibrate",
+    "equilibrate_batch",
     "kinetic_temperature",
     "last_state",
     "open_trajectory",
     "produce",
     "repeated",
+    "run_batch",
     "run_stage",
+    "thermal_expansion",
     "thermal_momenta",
 ]
 
 _HOMES = {
-    "Integrator": "integrators",
     "equilibrate": "equilibration",
-    "kinetic_temperature": "integrators",
+    "equilibrate_batch": "equilibration",
+    "kinetic_temperature": "kinetics",
     "produce": "equilibration",
     "repeated": "equilibration",
+    "run_batch": "run",
     "run_stage": "run",
-    "thermal_momenta": "integrators",
+    "thermal_expansion": "expansion",
+    "thermal_momenta": "kinetics",
 }
 
 

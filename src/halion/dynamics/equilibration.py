@@ -6,23 +6,25 @@ the NPT stage and production runs in it at constant volume (the study's protocol
 
 from __future__ import annotations
 
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
 
 from halion.arrays import FloatArray
-from halion.dynamics.integrators import thermal_momenta
-from halion.dynamics.run import run_stage
-from halion.dynamics.trajectory import last_state
-from halion.dynamics.types import Equilibration, MdStage, Trajectory
-from halion.errors import InputError
+from halion.dynamics.drive import Itinerary, drive
+from halion.dynamics.kinetics import thermal_momenta
+from halion.dynamics.run import AT_ONCE, run_stage
+from halion.dynamics.trajectory import last_state, open_trajectory
+from halion.dynamics.types import Equilibration, MdRun, MdStage, Trajectory
+from halion.errors import HalionError, InputError
 from halion.potentials.types import Potential
 from halion.progress import Progress, Stop, never, silent
 from halion.settings import DynamicsSettings
 from halion.units import FS_PER_PS
 
-__all__ = ["block_error", "equilibrate", "produce", "repeated", "seed_of", "stages"]
+__all__ = ["block_error", "equilibrate", "equilibrate_batch", "produce", "repeated", "seed_of", "stages"]
 
 # Fewer blocks than this do not tell their own spread.
 _FEWEST_BLOCKS = 8
@@ -54,26 +56,56 @@ def equilibrate(
         InputError: fewer than two frames in the averaging window; also what `run_stage` raises.
     Checked by tests/dynamics/test_dynamics_equilibration.py.
     """
+    (found,) = equilibrate_batch(
+        [(folder, atoms, temperature_k)], potential, settings, at_once=1, progress=progress, stop=stop
+    )
+    if isinstance(found, HalionError):
+        raise found
+    return found
+
+
+def equilibrate_batch(
+    starts: Sequence[tuple[Path | str, Atoms, float]],
+    potential: Potential,
+    settings: DynamicsSettings,
+    *,
+    at_once: int = AT_ONCE,
+    progress: Progress = silent,
+    stop: Stop = never,
+) -> list[Equilibration | HalionError]:
+    """Many equilibrations through one batch; see `equilibrate` and `run_batch`.
+
+    Args:
+        starts: (folder, ordered cell, target temperature in K) of each.
+    Returns:
+        For each its equilibration, or what ended it.
+    Raises:
+        InputError: fewer than two frames in the averaging window.
+        Interrupted: `stop` said so; everything up to this step is stored.
+    Checked by tests/dynamics/test_dynamics_equilibration.py.
+    """
+    itineraries = []
+    for folder, atoms, temperature_k in starts:
+        wanted = stages(settings, temperature_k)
+        _refuse_short_average(settings, wanted["npt"])
+        runs = _equilibration(Path(folder), atoms, settings, temperature_k)
+        itineraries.append(Itinerary(runs=runs, n_steps=sum(stage.n_steps for stage in wanted.values())))
+    drive(itineraries, potential, at_once, progress, stop)
+    return [itinerary.error or itinerary.result for itinerary in itineraries]
+
+
+def _equilibration(
+    folder: Path, atoms: Atoms, settings: DynamicsSettings, temperature_k: float
+) -> Generator[tuple[str, MdRun], None, Equilibration]:
+    """Stage after stage, each from where the one before ended."""
     structure = repeated(atoms, settings.repeat)
     seed = seed_of(settings.seed, temperature_k)
     structure.set_momenta(thermal_momenta(structure.get_masses(), settings.initial_temperature_k, seed))
-    wanted = stages(settings, temperature_k)
-    _refuse_short_average(settings, wanted["npt"])
-    total, done = sum(stage.n_steps for stage in wanted.values()), 0
-    for name, stage in wanted.items():
-        if stage.n_steps == 0:
-            continue
-        trajectory = run_stage(
-            Path(folder) / name,
-            structure,
-            potential,
-            stage,
-            progress=_within(progress, done, total, name),
-            stop=stop,
-        )
-        structure = _atoms_of(structure, last_state(Path(folder) / name))
-        done += stage.n_steps
-    return _average(trajectory, structure, settings, temperature_k)
+    for name, stage in stages(settings, temperature_k).items():
+        if stage.n_steps > 0:
+            yield name, MdRun(folder=folder / name, atoms=structure, stage=stage)
+            structure = _atoms_of(structure, last_state(folder / name))
+    return _average(open_trajectory(folder / "npt"), structure, settings, temperature_k)
 
 
 def produce(
@@ -201,12 +233,3 @@ def _refuse_short_average(settings: DynamicsSettings, npt: MdStage) -> None:
             where="dynamics.cell_average_ps, dynamics.npt_ps, dynamics.store_every_steps",
             fix="make the NPT stage and its averaging window longer, or store frames more often",
         )
-
-
-def _within(progress: Progress, before: int, total: int, name: str) -> Progress:
-    """Progress of one stage as progress of all."""
-
-    def told(done: float, _: float, state: str = "", /) -> None:
-        progress(before + done, total, f"{name}: {state}" if state else name)
-
-    return told

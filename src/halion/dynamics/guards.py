@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
-from ase.neighborlist import neighbor_list
 
 from halion.arrays import FloatArray
 from halion.errors import PhysicsRefusal
+from halion.potentials.cpu_engine import neighbour_list
 
 __all__ = ["LIMITS", "Limits", "refuse_close_atoms", "refuse_evaluation", "refuse_geometry", "refuse_temperature"]
 
@@ -134,14 +134,17 @@ def refuse_close_atoms(atoms: Atoms, limits: Limits = LIMITS) -> None:
     Checked by tests/dynamics/test_dynamics_guards.py.
     """
     radii = covalent_radii[atoms.numbers]
-    first, second, distance = neighbor_list("ijd", atoms, list(limits.closest_of_covalent * radii))
-    if len(distance) == 0:
+    cell = atoms.cell.array
+    first, second, shifts = neighbour_list(atoms.positions, cell, 2 * limits.closest_of_covalent * radii.max())
+    distance = np.linalg.norm(atoms.positions[first] - atoms.positions[second] - shifts @ cell, axis=1)
+    fraction = distance / (radii[first] + radii[second])
+    if not np.any(fraction < limits.closest_of_covalent):
         return
-    k = int(np.argmin(distance / (radii[first] + radii[second])))
+    k = int(np.argmin(fraction))
     i, j = first[k], second[k]
     raise PhysicsRefusal(
         f"atoms {i} ({atoms.symbols[i]}) and {j} ({atoms.symbols[j]}) are {distance[k]:.2f} Angstrom apart, "
-        f"{distance[k] / (radii[i] + radii[j]):.2f} of the sum of their covalent radii (limit "
+        f"{fraction[k]:.2f} of the sum of their covalent radii (limit "
         f"{limits.closest_of_covalent:g}): they fuse, which no potential here was trained for",
         fix=_CALMER,
     )

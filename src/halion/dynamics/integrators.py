@@ -1,241 +1,256 @@
-"""ASE's Nose-Hoover chain (NVT) and Martyna-Tobias-Klein (NPT, flexible cell) integrators, with a state to store.
+"""NVE, Nose-Hoover chain NVT and Martyna-Tobias-Klein NPT for many runs at once, on arrays.
 
-Degrees of freedom. The total momentum is zero and stays zero, so the momenta have 3N - 3 degrees of freedom; ASE's
-integrators count 3N, which makes the true temperature N / (N - 1) too high (2.6 % at 40 atoms). Here thermostat
-and barostat are told of N - 1 atoms: 3 (N - 1) kT drives the first link of the chain while the other links keep
-kT, and 1 / (3N - 3) couples cell and momenta. That alone leaves exp(-H / kT) stationary: lowering ASE's kT
-instead would cool the rest of the chain and the barostat too. Temperatures are reported with 3N - 3
-(Tuckerman, Statistical Mechanics, Oxford 2010, chapter 4; LAMMPS counts the same).
+Equations of motion of one run, atoms as rows, Nf = 3N - 3, w the strain rate of the cell, u and s the rates of the
+chains of atoms and cell (M = 3 links each):
 
-Cell. ASE's cell momentum is a symmetric matrix, hence of 6 degrees of freedom, but its thermostat drives 9 kT
-into it: the cell would be half as hot again. Here it is 6 (ibid., chapter 5).
+    dq/dt = p/m + q w        dp/dt = F - p w - (tr w / Nf) p - u_1 p        dh/dt = h w
+    W dw/dt = sum p p / m - dE/dstrain - P V + sum(p^2/m) / Nf - s_1 W w,   W = N kT tau_p^2
+    Q_1 = Nf kT tau^2, Q_k = kT tau^2        R_1 = Nc kT tau_p^2, R_k = kT tau_p^2
 
-Pressure. The internal pressure is sum(p p / m) / V plus the virial, with the momenta as they are (LAMMPS' way). The
-centre of mass, held at rest, would add kT / V: 7 MPa for 40 atoms at 600 K and 30 Angstrom^3 per atom.
+w stays symmetric, so the cell does not rotate and has Nc = 6 degrees of freedom; isotropic cells keep the trace
+alone, Nc = 1. W is (Nf + 3) kT tau_p^2 / 3 of MTK, and Q, R are the masses of LAMMPS. The chains are kept as rates,
+p / Q: while the target moves (heating), masses and momenta follow it and the rates stay. A chain or a barostat
+that is absent has the frequency 0 and its rates stay 0: one code path for all ensembles.
 
+One step is the symmetric product of exact parts chains(dt/2) cell(dt/2) momenta(dt/2) positions(dt) and back: time-
+reversible, error dt^2. Sources: Martyna et al., Mol. Phys. 87, 1117 (1996); Tuckerman et al., J. Phys. A 39, 5629
+(2006), doi:10.1088/0305-4470/39/19/S18. ASE 3.29 has the same splitting, with a Suzuki-Yoshida product of three in
+the chains; at tau = 100 dt a single one is as good as the rest of the step.
+
+Nothing here asks an array for its value, so that arrays of a device can take the place of numpy's: `Conditions.xp`
+is their namespace, `Conditions.sum_over_runs` the one function that namespaces do not share.
 Checked by tests/dynamics/test_dynamics_integrators.py and test_dynamics_ensembles.py.
 """
 
 from __future__ import annotations
 
-from operator import attrgetter
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
 
-import numpy as np
-from ase import Atoms
-from ase.md.nose_hoover_chain import MTKNPT, MTKBarostat, NoseHooverChainNVT, NoseHooverChainThermostat
+from halion.arrays import FloatArray, IntArray
+from halion.dynamics.chains import CHAIN_LENGTH, Chain, ChainTurn, chain_energies, turn_chains
 
-from halion.arrays import FloatArray
-from halion.dynamics.guards import refuse_evaluation, refuse_geometry
-from halion.dynamics.layout import Frame, State
-from halion.dynamics.types import MdStage
-from halion.errors import PhysicsRefusal
-from halion.potentials import Evaluation, Potential, PotentialCalculator
-from halion.units import (
-    BOLTZMANN_EV_PER_K,
-    FS_PER_PS,
-    pressure_from_gpa,
-    pressure_to_gpa,
-    time_to_ase,
-)
+__all__ = [
+    "CHAIN_LENGTH",
+    "Conditions",
+    "Motion",
+    "after_forces",
+    "before_forces",
+    "conserved_energies",
+    "kinetic_tensors",
+    "twice_kinetic_energies",
+    "volumes_of",
+]
 
-__all__ = ["Integrator", "kinetic_temperature", "target_temperature", "thermal_momenta"]
-
-# Where ASE 3.29 keeps what its integrators change. test_ase_keeps_its_state_where_we_look watches over it.
-_STATE_NVT = {
-    "positions": "_q",
-    "momenta": "_p",
-    "eta": "_thermostat._eta",
-    "p_eta": "_thermostat._p_eta",
-}
-_STATE_NPT = {
-    **_STATE_NVT,
-    "cell": "_h",
-    "p_g": "_p_g",
-    "xi": "_barostat._xi",
-    "p_xi": "_barostat._p_xi",
-}
-_CELL_DEGREES_OF_FREEDOM = 6
+# exp(a) = 1 + a phi(a) of 3 x 3 matrices: Taylor of this order for a/4, doubled twice. |a| is a strain in one step,
+# 1e-3; at 0.1 the remainder is 1e-15.
+_TAYLOR_ORDER, _DOUBLINGS = 6, 2
 
 
-def kinetic_temperature(momenta: FloatArray, masses: FloatArray) -> float:
-    """Kinetic temperature sum(p^2 / m) / ((3N - 3) kB), K: the total momentum is zero.
+@dataclass(slots=True, kw_only=True)
+class Motion:
+    """What moves.
 
-    Args:
-        momenta: (n_atoms, 3) ASE units, sqrt(eV amu).
-        masses: (n_atoms,) amu.
-    Checked by test_thermal_momenta_are_exact.
-    """
-    return float(np.sum(momenta**2 / masses[:, None]) / ((3 * len(masses) - 3) * BOLTZMANN_EV_PER_K))
-
-
-def thermal_momenta(masses: FloatArray, temperature_k: float, seed: int) -> FloatArray:
-    """Maxwell-Boltzmann momenta with no centre-of-mass motion, scaled to the temperature exactly.
-
-    p_i = sqrt(m_i kB T) g_i - m_i v_cm with g normal from numpy's default generator; then scaled so that the
-    kinetic temperature with 3N - 3 degrees of freedom is `temperature_k`.
-
-    Args:
-        masses: (n_atoms,) amu, at least two atoms.
-        temperature_k: K.
-        seed: any integer >= 0; the same seed gives the same momenta.
-    Returns:
-        (n_atoms, 3) sqrt(eV amu), ASE's unit.
-    Checked by test_thermal_momenta_are_exact.
-    """
-    normal = np.random.default_rng(seed).standard_normal((len(masses), 3))
-    momenta = without_drift(np.sqrt(masses * BOLTZMANN_EV_PER_K * temperature_k)[:, None] * normal, masses)
-    return momenta * np.sqrt(temperature_k / kinetic_temperature(momenta, masses))
-
-
-def without_drift(momenta: FloatArray, masses: FloatArray) -> FloatArray:
-    """The momenta, seen from the centre of mass."""
-    return momenta - masses[:, None] * (momenta.sum(axis=0) / masses.sum())
-
-
-def target_temperature(stage: MdStage, step: int) -> float:
-    """Target of the thermostat on the way to step number `step`, K: constant, or a linear ramp over the stage."""
-    if stage.start_temperature_k is None:
-        return stage.temperature_k
-    part = step / stage.n_steps
-    return stage.start_temperature_k + (stage.temperature_k - stage.start_temperature_k) * part
-
-
-class Integrator:
-    """One run between two checkpoints: advance, look, export the whole state, restore it.
-
-    Args:
-        atoms: start, with momenta; copied.
-        potential: gives energy, forces, stress; asked once per step.
-        stage: ensemble, time step, targets and time constants.
-        count_like_ase: leave ASE's counting of degrees of freedom as it is (to compare with plain ASE).
-    Raises:
-        PhysicsRefusal: (also from `advance`) the start or a step is beyond halion.dynamics.guards.
+    Attributes:
+        positions: (n_atoms, 3) Angstrom, unwrapped; the runs one after another.
+        momenta: (n_atoms, 3) sqrt(eV amu).
+        cells: (n_runs, 3, 3) rows, Angstrom.
+        strain_rates: (n_runs, 3, 3) symmetric, 1 / ASE time.
+        chain: one array (2, n_runs) per link, positions of the chains of atoms (0) and cell (1).
+        chain_rates: likewise their velocities, 1 / ASE time.
     """
 
-    def __init__(self, atoms: Atoms, potential: Potential, stage: MdStage, *, count_like_ase: bool = False) -> None:
-        self.stage, self.step = stage, 0
-        self.atoms = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True)
-        self.atoms.set_momenta(atoms.get_momenta())
-        self.atoms.calc = PotentialCalculator(_Guarded(potential, atoms.cell.volume))
-        self.masses = self.atoms.get_masses()
-        self._count_like_ase = count_like_ase
-        self._paths = _STATE_NVT if stage.ensemble == "nvt" else _STATE_NPT
-        self._dynamics = _ase_dynamics(self.atoms, stage)
-        if not count_like_ase:
-            self._count_degrees_of_freedom()
-
-    @property
-    def temperature_k(self) -> float:
-        """Kinetic temperature with 3N - 3 degrees of freedom, K."""
-        return kinetic_temperature(self.atoms.get_momenta(), self.masses)
-
-    def advance(self) -> None:
-        """One time step, towards the target of its end."""
-        if self.stage.start_temperature_k is not None:
-            self._set_target(target_temperature(self.stage, self.step + 1))
-        try:
-            # An explosion is told by the guards, by name, not by numpy's warnings on the way there.
-            with np.errstate(over="ignore", invalid="ignore"):
-                self._dynamics.step()
-        except np.linalg.LinAlgError as error:
-            raise PhysicsRefusal(
-                "the cell's momenta are no longer finite numbers: the cell has exploded",
-                fix="use a smaller dynamics.timestep_fs or a longer dynamics.barostat_ps",
-            ) from error
-        self.step += 1
-
-    def frame(self) -> Frame:
-        """What is stored of this moment. Energies, stress and forces are those already at hand."""
-        stress = self.atoms.get_stress(voigt=False, include_ideal_gas=True)
-        is_conserved = self.stage.start_temperature_k is None
-        return Frame(
-            step=self.step,
-            time_ps=self.step * self.stage.timestep_fs / FS_PER_PS,
-            temperature_k=self.temperature_k,
-            potential_energy_ev=float(self.atoms.get_potential_energy()),
-            pressure_gpa=pressure_to_gpa(-np.trace(stress) / 3),
-            conserved_energy_ev=self._dynamics.get_conserved_energy() if is_conserved else np.nan,
-            cell_angstrom=self.atoms.cell.array.copy(),
-            positions_angstrom=self.atoms.positions.copy(),
-        )
-
-    def state(self) -> State:
-        """Everything that the next step depends on, as float64 arrays; `step` is the number of steps done."""
-        arrays = {name: attrgetter(path)(self._dynamics).copy() for name, path in self._paths.items()}
-        return {"cell": self.atoms.cell.array.copy(), **arrays, "step": np.array([self.step], dtype=float)}
-
-    def restore(self, state: State) -> None:
-        """Go on from a state as if the run had never stopped, bit for bit."""
-        self.step = int(state["step"][0])
-        if self.stage.start_temperature_k is not None:
-            self._set_target(target_temperature(self.stage, self.step))
-        for name, path in self._paths.items():
-            owner, _, attribute = path.rpartition(".")
-            holder = attrgetter(owner)(self._dynamics) if owner else self._dynamics
-            setattr(holder, attribute, np.array(state[name], dtype=float))
-        self.atoms.set_cell(state["cell"])
-        self.atoms.set_positions(state["positions"])
-        self.atoms.set_momenta(state["momenta"])
-
-    def _count_degrees_of_freedom(self) -> None:
-        dynamics, n_moving = self._dynamics, len(self.atoms) - 1
-        dynamics._thermostat = NoseHooverChainThermostat(
-            num_atoms_global=n_moving, masses=dynamics.masses, temperature_K=1.0, tdamp=dynamics._thermostat._tdamp
-        )
-        if self.stage.ensemble == "npt":
-            dynamics._num_atoms_global = n_moving
-            dynamics._barostat = MTKBarostat(
-                num_atoms_global=n_moving, temperature_K=1.0, pdamp=dynamics._barostat._pdamp
-            )
-            dynamics._barostat._cell_dof = _CELL_DEGREES_OF_FREEDOM
-        self._set_target(target_temperature(self.stage, 0))
-
-    def _set_target(self, temperature_k: float) -> None:
-        """Set kT and the masses that scale with it; the velocities of chain and cell stay, their momenta follow."""
-        dynamics, kt = self._dynamics, BOLTZMANN_EV_PER_K * temperature_k
-        thermostat = dynamics._thermostat
-        thermostat._kT = kt
-        old, thermostat._Q = thermostat._Q, np.full(len(thermostat._Q), kt * thermostat._tdamp**2)
-        thermostat._Q[0] *= 3 * thermostat._num_atoms_global
-        thermostat._p_eta *= thermostat._Q / old
-        if self.stage.ensemble == "npt":
-            barostat = dynamics._barostat
-            barostat._kT = kt
-            unit = kt * barostat._pdamp**2
-            old, barostat._R = barostat._R, np.full(len(barostat._R), unit)
-            barostat._R[0] *= barostat._cell_dof
-            barostat._p_xi *= barostat._R / old
-            old_mass, barostat._W = barostat._W, (barostat._num_atoms_global + 1) * unit
-            dynamics._p_g *= barostat._W / old_mass
+    positions: FloatArray
+    momenta: FloatArray
+    cells: FloatArray
+    strain_rates: FloatArray
+    chain: Chain
+    chain_rates: Chain
 
 
-def _ase_dynamics(atoms: Atoms, stage: MdStage) -> Any:
-    times = {
-        "timestep": time_to_ase(stage.timestep_fs / FS_PER_PS),
-        "tdamp": time_to_ase(stage.thermostat_ps),
-        "temperature_K": target_temperature(stage, 0),
-    }
-    if stage.ensemble == "nvt":
-        return NoseHooverChainNVT(atoms, **times)
-    return MTKNPT(
-        atoms, pressure_au=pressure_from_gpa(stage.pressure_gpa), pdamp=time_to_ase(stage.barostat_ps), **times
+@dataclass(slots=True, kw_only=True)
+class Conditions:
+    """What the runs move under; `thermal_energy` follows the ramp of heating runs, the rest stays.
+
+    Attributes:
+        xp: namespace of the arrays.
+        sum_over_runs: sums (n_atoms, ...) over the atoms of each run to (n_runs, ...).
+        run_of_atom: (n_atoms,) index of the run.
+        masses: (n_atoms, 1) amu.
+        n_atoms: (n_runs,) as floats.
+        degrees_of_freedom: (2, n_runs) of atoms, 3N - 3, and cell, 6 or 1.
+        timestep: (n_runs,) ASE time.
+        timestep_of_atom: (n_atoms, 1) that of the atom's run.
+        thermal_energy: (n_runs,) kT, eV.
+        frequencies: (2, n_runs) 1 / tau of thermostat and barostat, 1 / ASE time; 0 where there is none.
+        pressure: (n_runs,) target, eV/Angstrom^3.
+        is_isotropic: (n_runs, 1, 1) whether the cell keeps its shape.
+        has_cell: whether any run has a barostat.
+        identity: (3, 3).
+    """
+
+    xp: ModuleType
+    sum_over_runs: Callable[[FloatArray], FloatArray]
+    run_of_atom: IntArray
+    masses: FloatArray
+    n_atoms: FloatArray
+    degrees_of_freedom: FloatArray
+    timestep: FloatArray
+    timestep_of_atom: FloatArray
+    thermal_energy: FloatArray
+    frequencies: FloatArray
+    pressure: FloatArray
+    is_isotropic: FloatArray
+    has_cell: bool
+    identity: FloatArray
+
+
+def before_forces(motion: Motion, conditions: Conditions, forces: FloatArray, virials: FloatArray) -> None:
+    """The part of a step up to its new positions and cells; `motion` is changed.
+
+    Args:
+        forces: (n_atoms, 3) eV/Angstrom, at the positions as they are.
+        virials: (n_runs, 3, 3) dE/dstrain, eV.
+    """
+    _turn(motion, conditions)
+    step, half = conditions.timestep, conditions.timestep / 2
+    if not conditions.has_cell:
+        motion.momenta = motion.momenta + (conditions.timestep_of_atom / 2) * forces
+        velocities = motion.momenta / conditions.masses
+        motion.positions = motion.positions + conditions.timestep_of_atom * velocities
+        return
+    _kick_cells(motion, conditions, virials)
+    drags = _drags(motion, conditions) * half[:, None, None]
+    strains = motion.strain_rates * step[:, None, None]
+    grown, slopes = _exponentials(conditions.xp.concat([drags[None], strains[None]]), conditions)
+    _kick(motion, conditions, forces, grown[0], slopes[0])
+    velocities = _turned(motion.momenta / conditions.masses, slopes[1], conditions)
+    motion.positions = _turned(motion.positions, grown[1], conditions) + conditions.timestep_of_atom * velocities
+    motion.cells = motion.cells @ grown[1]
+
+
+def after_forces(motion: Motion, conditions: Conditions, forces: FloatArray, virials: FloatArray) -> None:
+    """The rest of the step, with forces and virials at the new positions; `motion` is changed."""
+    half = conditions.timestep / 2
+    if conditions.has_cell:
+        drags = _drags(motion, conditions) * half[:, None, None]
+        _kick(motion, conditions, forces, *_exponentials(drags, conditions))
+        _kick_cells(motion, conditions, virials)
+    else:
+        motion.momenta = motion.momenta + (conditions.timestep_of_atom / 2) * forces
+    _turn(motion, conditions)
+
+
+def twice_kinetic_energies(motion: Motion, conditions: Conditions) -> FloatArray:
+    """sum p^2 / m of each run, (n_runs,), eV."""
+    squares = conditions.sum_over_runs(motion.momenta * motion.momenta / conditions.masses)
+    return squares[:, 0] + squares[:, 1] + squares[:, 2]
+
+
+def kinetic_tensors(motion: Motion, conditions: Conditions) -> FloatArray:
+    """sum p p / m of each run, (n_runs, 3, 3), eV: the ideal-gas part of pressure times volume."""
+    velocities = motion.momenta / conditions.masses
+    return conditions.sum_over_runs(motion.momenta[:, :, None] * velocities[:, None, :])
+
+
+def volumes_of(cells: FloatArray) -> FloatArray:
+    """Volumes of cells (..., 3, 3), positive also for left-handed ones."""
+    a, b, c = cells[..., 0, :], cells[..., 1, :], cells[..., 2, :]
+    return abs(
+        a[..., 0] * (b[..., 1] * c[..., 2] - b[..., 2] * c[..., 1])
+        + a[..., 1] * (b[..., 2] * c[..., 0] - b[..., 0] * c[..., 2])
+        + a[..., 2] * (b[..., 0] * c[..., 1] - b[..., 1] * c[..., 0])
     )
 
 
-class _Guarded:
-    """A potential that is asked only what makes sense, and believed only if its answer does."""
+def conserved_energies(motion: Motion, conditions: Conditions, energies: FloatArray) -> FloatArray:
+    """Energy of the extended system of each run, (n_runs,), eV; constant under a constant target.
 
-    def __init__(self, potential: Potential, start_volume: float) -> None:
-        self.name, self.weights_sha256 = potential.name, potential.weights_sha256
-        self.elements = potential.elements
-        self._potential, self._start_volume = potential, start_volume
+    E + sum p^2 / 2m + chains + W tr(w^2) / 2 + P V, the last three only where there is a thermostat or barostat.
+    """
+    chains = chain_energies(
+        motion.chain,
+        motion.chain_rates,
+        conditions.degrees_of_freedom,
+        conditions.thermal_energy,
+        conditions.frequencies,
+    )
+    moving = energies + twice_kinetic_energies(motion, conditions) / 2 + chains
+    if not conditions.has_cell:
+        return moving
+    rate = conditions.frequencies[1]
+    is_flexible = rate > 0
+    # A barostat's mass, or 0 without one.
+    mass = conditions.n_atoms * conditions.thermal_energy * is_flexible / (rate * rate + ~is_flexible)
+    cell = mass * _squared(motion.strain_rates) / 2
+    return moving + cell + is_flexible * conditions.pressure * volumes_of(motion.cells)
 
-    def evaluate(self, atoms: Atoms) -> Evaluation:
-        refuse_geometry(atoms, self._start_volume)
-        evaluation = self._potential.evaluate(atoms)
-        refuse_evaluation(atoms, evaluation.energy, evaluation.forces)
-        return evaluation
 
-    def evaluate_batch(self, structures: list[Atoms]) -> list[Evaluation]:
-        return [self.evaluate(atoms) for atoms in structures]
+def _turn(motion: Motion, conditions: Conditions) -> None:
+    """Half a step of the chains of atoms and cells, and of what they rub on."""
+    xp, freedom = conditions.xp, conditions.degrees_of_freedom
+    atoms = twice_kinetic_energies(motion, conditions) / (freedom[0] * conditions.thermal_energy)
+    atoms = atoms * (conditions.frequencies[0] * conditions.frequencies[0])
+    cells = conditions.n_atoms * _squared(motion.strain_rates) / freedom[1] if conditions.has_cell else 0 * atoms
+    turn = ChainTurn(freedom, conditions.frequencies * conditions.frequencies, conditions.timestep / 2)
+    scales, motion.chain, motion.chain_rates = turn_chains(
+        xp, xp.concat([atoms[None], cells[None]]), motion.chain, motion.chain_rates, turn
+    )
+    motion.momenta = motion.momenta * scales[0][conditions.run_of_atom][:, None]
+    if conditions.has_cell:
+        motion.strain_rates = motion.strain_rates * scales[1][:, None, None]
+
+
+def _kick_cells(motion: Motion, conditions: Conditions, virials: FloatArray) -> None:
+    """Half a step of the strain rates under the difference of inner and outer pressure."""
+    identity = conditions.identity
+    kinetic = kinetic_tensors(motion, conditions)
+    mean = _trace(kinetic) / conditions.degrees_of_freedom[0] - conditions.pressure * volumes_of(motion.cells)
+    # Forces on cells come out symmetric: a rotation of the cell is none of its degrees of freedom.
+    pull = kinetic - (virials + virials.swapaxes(-1, -2)) / 2 + mean[:, None, None] * identity
+    isotropic = (_trace(pull) / 3)[:, None, None] * identity
+    pull = conditions.xp.where(conditions.is_isotropic, isotropic, pull)
+    rate = conditions.frequencies[1]
+    per_mass = rate * rate / (conditions.n_atoms * conditions.thermal_energy)
+    motion.strain_rates = motion.strain_rates + (conditions.timestep / 2 * per_mass)[:, None, None] * pull
+
+
+def _drags(motion: Motion, conditions: Conditions) -> FloatArray:
+    """-(w + tr w / Nf), what the cell's motion does to momenta, (n_runs, 3, 3)."""
+    trace = _trace(motion.strain_rates) / conditions.degrees_of_freedom[0]
+    return -(motion.strain_rates + trace[:, None, None] * conditions.identity)
+
+
+def _kick(
+    motion: Motion, conditions: Conditions, forces: FloatArray, grown: FloatArray, slopes: FloatArray
+) -> None:
+    """Half a step of the momenta under forces and the cell's drag, exact for constant forces and strain rates."""
+    pushed = (conditions.timestep_of_atom / 2) * _turned(forces, slopes, conditions)
+    motion.momenta = _turned(motion.momenta, grown, conditions) + pushed
+
+
+def _exponentials(matrices: FloatArray, conditions: Conditions) -> tuple[FloatArray, FloatArray]:
+    """exp(a) and phi(a) = (exp(a) - 1) / a of matrices (..., 3, 3), without their eigenvalues."""
+    identity, a = conditions.identity, matrices / 2**_DOUBLINGS
+    slope = identity + a / (_TAYLOR_ORDER + 1)
+    for k in range(_TAYLOR_ORDER, 1, -1):
+        slope = identity + (a / k) @ slope
+    grown = identity + a @ slope
+    for _ in range(_DOUBLINGS):
+        slope = (slope + slope @ grown) / 2
+        grown = grown @ grown
+    return grown, slope
+
+
+def _turned(vectors: FloatArray, matrices: FloatArray, conditions: Conditions) -> FloatArray:
+    """Row vectors (n_atoms, 3) times the matrix of their run, each by itself: no other run has a say."""
+    return (vectors[:, None, :] @ matrices[conditions.run_of_atom])[:, 0, :]
+
+
+def _squared(matrices: FloatArray) -> FloatArray:
+    return _trace(matrices @ matrices.swapaxes(-1, -2))
+
+
+def _trace(matrices: FloatArray) -> FloatArray:
+    return matrices[..., 0, 0] + matrices[..., 1, 1] + matrices[..., 2, 2]

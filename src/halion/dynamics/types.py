@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from ase import Atoms
 
 from halion.arrays import FloatArray, IntArray
 
-__all__ = ["Equilibration", "MdStage", "Trajectory"]
+__all__ = ["Equilibration", "MdRun", "MdStage", "ThermalExpansion", "Trajectory"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +18,8 @@ class MdStage:
     """One stretch of molecular dynamics.
 
     Attributes:
-        ensemble: "nvt" (Nose-Hoover chain) or "npt" (Martyna-Tobias-Klein, flexible cell).
+        ensemble: "nve", "nvt" (Nose-Hoover chain), "npt" (Martyna-Tobias-Klein, flexible cell) or
+            "npt_isotropic" (the cell keeps its shape).
         n_steps: total steps, also after a restart.
         timestep_fs: time step.
         temperature_k: target temperature at the end of the stage.
@@ -30,7 +32,7 @@ class MdStage:
         seed: seed of the initial velocities, used if the structure has none.
     """
 
-    ensemble: Literal["nvt", "npt"]
+    ensemble: Literal["nve", "nvt", "npt", "npt_isotropic"]
     n_steps: int
     timestep_fs: float
     temperature_k: float
@@ -41,6 +43,23 @@ class MdStage:
     store_every_steps: int = 10
     checkpoint_every_steps: int = 1000
     seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MdRun:
+    """One stage of one structure in a folder of its own.
+
+    Attributes:
+        folder: of this stage alone: segments while it runs, `trajectory.h5` at its end.
+        atoms: start, periodic; its momenta are used if it has any (without the motion of the centre of mass),
+            otherwise they are drawn with `stage.seed` at the first target temperature. Positions are taken as
+            they are, unwrapped. Masses are the standard atomic weights.
+        stage: what to run.
+    """
+
+    folder: Path
+    atoms: Atoms
+    stage: MdStage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,3 +129,27 @@ class Equilibration:
     mean_temperature_k: float
     mean_pressure_gpa: float
     momenta: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThermalExpansion:
+    """Volume against temperature at one pressure, and the straight line ln V = a + alpha T through it.
+
+    Attributes:
+        pressure_gpa: target pressure of all points.
+        temperatures_k: (n,) ascending, K.
+        volumes_per_atom: (n,) Angstrom^3.
+        volume_errors: (n,) their statistical errors, Angstrom^3.
+        coefficient_per_k: volumetric thermal expansion coefficient alpha = dV / (V dT), 1/K.
+        coefficient_error_per_k: its standard error, from the errors of the volumes, and not less than what their
+            scatter about the line says.
+        chi_squared: sum of (deviation from the line / error)^2; far above n - 2 the expansion is no straight line.
+    """
+
+    pressure_gpa: float
+    temperatures_k: tuple[float, ...]
+    volumes_per_atom: tuple[float, ...]
+    volume_errors: tuple[float, ...]
+    coefficient_per_k: float
+    coefficient_error_per_k: float
+    chi_squared: float
