@@ -45,8 +45,8 @@ inline void bonds_back(const Job& job, int layer, int start, int rows) {
             join_rows(work.edge_grad + static_cast<long>(edge) * kPair,
                       work.edge_grad + static_cast<long>(graph.reverse[edge]) * kPair, kPair, joined + r * kPair);
         }
-        multiply(rows, joined, kPair, w.atom[layer].edge_back, layer == 3 ? Start{kZeros, 0} : Start{grad, kWidth}, grad,
-                 kWidth);
+        const Start start_from = layer == 3 ? Start{kZeros, 0} : Start{grad, kWidth};
+        multiply(rows, joined, kPair, w.atom[layer].edge_back, start_from, grad, kWidth);
     }
     if (layer < 3) {
         const int width = w.bond_inputs_back[layer].depth;

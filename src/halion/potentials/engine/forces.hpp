@@ -1,5 +1,6 @@
 // The end of the way back, in double precision: from dE/dr of the edges and dE/dtheta of the angles to forces and
-// virial. With g_b = dE/dvector_b and vector_b = r_centre - r_neighbour: F_i = -sum +-g_b, dE/dstrain = sum vector (x) g.
+// virial. With vector_b = r_centre - r_neighbour and g_b = dE/dvector_b: F_i = -sum g_b as a centre + sum g_b as a
+// neighbour, dE/dstrain = sum vector_b (x) g_b.
 #pragma once
 
 #include "embed.hpp"

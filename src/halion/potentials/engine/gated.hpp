@@ -32,7 +32,7 @@ inline void gate(const float* z, const float* inverse, const float* scale, const
     }
 }
 
-// From grad = dE/dout (64) of one row: dE/dn scale (128), its mean along z / rms for core and gate, and, once more, out.
+// From grad = dE/dout (64) of one row: dE/dn scale (128), its mean along z / rms for core and gate, and out again.
 inline void gate_back(const float* z, const float* inverse, const float* scale, const float* shift, const Vec* grad,
                       float* n_grad, float* along, Vec* out) {
     const Vec core_inverse = broadcast(inverse[0]), gate_inverse = broadcast(inverse[1]);

@@ -27,8 +27,8 @@ struct Start {
 
 // Not inlined: in a larger function the compiler has no registers left for all the sums.
 template <int kRows>
-__attribute__((noinline)) void multiply_block(const float* a, int a_stride, const float* panel, int depth, Start start, float* c,
-                           int c_stride) {
+__attribute__((noinline)) void multiply_block(const float* a, int a_stride, const float* panel, int depth, Start start,
+                                              float* c, int c_stride) {
     Vec sum[kRows][kPanelVectors];
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r)

@@ -61,7 +61,7 @@ bool SkinnedList::is_good(const double* positions, int n, const Cell& cell, doub
 
 void GraphBuilder::clear() {
     for (auto* part : {&element_, &centre_, &neighbour_, &bond_, &reverse_, &first_edge_, &arm_edge_, &arm_bond_,
-                       &arms_of_, &first_, &second_})
+                       &arms_of_, &first_, &second_, &met_})
         part->clear();
     edge_start_.assign(1, 0);
     arm_start_.assign(1, 0);
@@ -75,8 +75,30 @@ void GraphBuilder::clear() {
 void GraphBuilder::add(const int* elements, const double* positions, int n, const Cell& cell,
                        const NeighbourList& list) {
     const int first_atom = static_cast<int>(element_.size());
-    const int first_bond = static_cast<int>(raw_distance_.size());
     element_.insert(element_.end(), elements, elements + n);
+    add_bonds(positions, cell, list);
+    for (int i = 0; i < n; ++i) {
+        for (int at = list.start[i]; at < list.start[i + 1]; ++at) {
+            const int bond = kept_[list.edge_bond[at]];
+            if (bond < 0) continue;
+            const NeighbourList::Bond& of = list.bonds[list.edge_bond[at]];
+            const bool is_first = list.edge_is_first[at];
+            const int edge = static_cast<int>(bond_.size());
+            centre_.push_back(first_atom + i);
+            neighbour_.push_back(first_atom + (is_first ? of.b : of.a));
+            bond_.push_back(bond);
+            if (is_first) first_edge_[bond] = edge;
+            // The bond's other edge has been met already, or will meet this one.
+            reverse_.push_back(met_[bond]);
+            if (met_[bond] >= 0) reverse_[met_[bond]] = edge;
+            met_[bond] = edge;
+        }
+        edge_start_.push_back(static_cast<int>(bond_.size()));
+    }
+}
+
+// Those bonds of the list that are within the cutoff now; kept_: their numbers, or -1.
+void GraphBuilder::add_bonds(const double* positions, const Cell& cell, const NeighbourList& list) {
     kept_.resize(list.bonds.size());
     for (size_t k = 0; k < list.bonds.size(); ++k) {
         const Vector v = bond_vector(positions, cell, list.bonds[k]);
@@ -90,45 +112,26 @@ void GraphBuilder::add(const int* elements, const double* positions, int n, cons
         n_short_ += d < kBondCutoff;
     }
     first_edge_.resize(raw_distance_.size());
-    numbered_.resize(raw_distance_.size(), -1);
-    std::fill(numbered_.begin() + first_bond, numbered_.end(), -1);
-    for (int i = 0; i < n; ++i) {
-        for (int at = list.start[i]; at < list.start[i + 1]; ++at) {
-            const int bond = kept_[list.edge_bond[at]];
-            if (bond < 0) continue;
-            const NeighbourList::Bond& of = list.bonds[list.edge_bond[at]];
-            const bool is_first = list.edge_is_first[at];
-            const int edge = static_cast<int>(bond_.size());
-            centre_.push_back(first_atom + i);
-            neighbour_.push_back(first_atom + (is_first ? of.b : of.a));
-            bond_.push_back(bond);
-            if (is_first) first_edge_[bond] = edge;
-            // The bond's other edge has been met already, or will meet this one.
-            reverse_.push_back(numbered_[bond]);
-            if (numbered_[bond] >= 0) reverse_[numbered_[bond]] = edge;
-            numbered_[bond] = edge;
-        }
-        edge_start_.push_back(static_cast<int>(bond_.size()));
-    }
+    met_.resize(raw_distance_.size(), -1);
 }
 
 // Short bonds first, otherwise in their order.
 void GraphBuilder::number_bonds() {
-    const int n = static_cast<int>(raw_distance_.size());
+    const size_t n = raw_distance_.size();
     int next_short = 0, next_long = n_short_;
-    numbered_.resize(n);
-    vector_.resize(3 * static_cast<size_t>(n));
+    std::vector<int>&number = met_, &edge = kept_;
+    vector_.resize(3 * n);
     distance_.resize(n);
-    kept_.resize(n);
-    for (int k = 0; k < n; ++k) {
+    edge.resize(n);
+    for (size_t k = 0; k < n; ++k) {
         const int to = raw_distance_[k] < kBondCutoff ? next_short++ : next_long++;
-        numbered_[k] = to;
-        kept_[to] = first_edge_[k];
+        number[k] = to;
+        edge[to] = first_edge_[k];
         distance_[to] = raw_distance_[k];
-        std::copy_n(&raw_vector_[3 * static_cast<size_t>(k)], 3, &vector_[3 * static_cast<size_t>(to)]);
+        std::copy_n(&raw_vector_[3 * k], 3, &vector_[3 * static_cast<size_t>(to)]);
     }
-    std::swap(first_edge_, kept_);
-    for (int& bond : bond_) bond = numbered_[bond];
+    std::swap(first_edge_, edge);
+    for (int& bond : bond_) bond = number[bond];
 }
 
 void GraphBuilder::add_arms() {
@@ -191,7 +194,7 @@ size_t GraphBuilder::bytes() const {
     size_t total = 0;
     for (const auto* part : {&element_, &edge_start_, &arm_start_, &angle_start_, &centre_, &neighbour_, &bond_,
                              &reverse_, &first_edge_, &arm_edge_, &arm_bond_, &arms_of_, &first_, &second_,
-                             &angle_item_, &numbered_, &kept_})
+                             &angle_item_, &met_, &kept_})
         total += part->capacity() * sizeof(int);
     for (const auto* part : {&vector_, &distance_, &raw_vector_, &raw_distance_})
         total += part->capacity() * sizeof(double);

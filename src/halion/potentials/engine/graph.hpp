@@ -37,16 +37,14 @@ class GraphBuilder {
     size_t bytes() const;
 
    private:
-    struct Edge {
-        int centre, neighbour, bond;
-    };
+    void add_bonds(const double* positions, const Cell& cell, const NeighbourList& list);
     void number_bonds();
     void add_arms();
     void add_angles();
 
     std::vector<int> element_, edge_start_, arm_start_, angle_start_, centre_, neighbour_, bond_, reverse_;
     std::vector<int> first_edge_, arm_edge_, arm_bond_, arms_of_, first_, second_, angle_item_;
-    std::vector<int> numbered_, kept_;
+    std::vector<int> kept_, met_;  // of a list's bonds: number or -1; of bonds: the edge that was met, or -1
     std::vector<double> vector_, distance_, raw_vector_, raw_distance_;
     int n_short_ = 0;
 };

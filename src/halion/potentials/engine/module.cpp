@@ -68,7 +68,8 @@ nb::tuple neighbour_list(Doubles positions, Doubles cell_values, double cutoff) 
         for (int i = 0; i < n; ++i)
             for (int e = list.start[i]; e < list.start[i + 1]; ++e) {
                 const auto& bond = list.bonds[list.edge_bond[e]];
-                if (std::sqrt(halion::squared_length(halion::bond_vector(positions.data(), cell, bond))) >= cutoff) continue;
+                const halion::Vector vector = halion::bond_vector(positions.data(), cell, bond);
+                if (std::sqrt(halion::squared_length(vector)) >= cutoff) continue;
                 const int sign = list.edge_is_first[e] ? 1 : -1;
                 centres.push_back(i);
                 neighbours.push_back(sign > 0 ? bond.b : bond.a);

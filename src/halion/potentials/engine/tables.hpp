@@ -66,39 +66,42 @@ struct Weights {
 // p (n - 1) + q - (q > p).
 struct Graph {
     int n_atoms = 0, n_edges = 0, n_bonds = 0, n_short = 0, n_arms = 0, n_angles = 0;
-    const int *element = nullptr;                                        // Z - 1
-    const int *edge_start = nullptr, *arm_start = nullptr, *angle_start = nullptr;  // (n_atoms + 1)
+    const int* element = nullptr;  // of atoms: Z - 1
+    // (n_atoms + 1): where an atom's edges, arms, angles begin
+    const int *edge_start = nullptr, *arm_start = nullptr, *angle_start = nullptr;
     const int *centre = nullptr, *neighbour = nullptr, *bond = nullptr, *reverse = nullptr;  // of edges
-    const int *first_edge = nullptr;                                     // of bonds: the edge that `vector` belongs to
-    const int *arm_edge = nullptr, *arm_bond = nullptr;                  // of arms
-    const int *arms_of = nullptr;                                        // (n_short, 2): arms of the first edge, of the other
-    const int *first = nullptr, *second = nullptr;                       // of angles: arms
-    const int *angle_item = nullptr;                                     // centres cut into pieces of work
+    const int* first_edge = nullptr;                        // of bonds: the edge that `vector` belongs to
+    const int *arm_edge = nullptr, *arm_bond = nullptr;     // of arms
+    const int* arms_of = nullptr;                           // (n_short, 2): arm of the first edge, of the other
+    const int *first = nullptr, *second = nullptr;          // of angles: arms
+    const int* angle_item = nullptr;                        // (n_angle_items + 1): centres cut into pieces of work
     int n_angle_items = 0;
-    const double *vector = nullptr, *distance = nullptr;                 // of bonds: (n_bonds, 3), (n_bonds)
+    const double *vector = nullptr, *distance = nullptr;    // of bonds: (n_bonds, 3), (n_bonds)
 };
 
-// Everything that is computed; l counts layers.
+// Everything that is computed; l counts layers, "slope" is d/dr or d/dtheta, "grad" is dE/d.
 struct Work {
-    float *atoms = nullptr, *atom_grad = nullptr, *atom_pending = nullptr;     // (n_atoms, 64)
-    float *atom_table[4] = {};                                              // (n_atoms, 512), see Weights
-    float *atom_in_grad = nullptr;                                          // (n_atoms, 256)
-    float *message_weight = nullptr, *message_slope = nullptr;              // (n_bonds, 64): w_a and dw_a/dr
-    float *edge_in[4] = {}, *edge_slope[4] = {};                            // (n_bonds, 128): W_e e and its slope
-    float *edge_z[3] = {};                                                  // (n_edges, 128), before normalisation
-    float *last_z = nullptr;                                                // the same of layer 3, one piece of work
-    long last_z_size = 0;                                                   // of each thread
-    float *edge_grad = nullptr;                                             // (n_edges, 128), of the first layer
-    double *edge_pull = nullptr;                                            // (n_edges): dE/dr through this edge
-    float *bonds = nullptr, *bond_start_slope = nullptr, *bond_grad = nullptr, *gathered_grad = nullptr;  // (n_short, 64)
-    float *bond_weight = nullptr, *bond_weight_slope = nullptr;             // (n_short, 64)
-    float *bond_table[3] = {};                                              // (n_short, 512), see Weights
-    float *arm_sum = nullptr, *arm_grad = nullptr;                          // (n_arms, 64), (n_arms, 512)
-    double *arm_pull = nullptr, *arm_force = nullptr;                       // (n_arms): dE/dr; (n_arms, 3): dE/dvector
-    double* bond_pull = nullptr;                                            // (n_short): dE/dr
-    float *angles = nullptr, *angle_slope = nullptr, *angle_grad = nullptr; // (n_angles, 64)
-    float *bond_pre[3] = {}, *bond_z[3] = {}, *angle_z[2] = {};             // (n_angles, 128)
-    double *site_energy = nullptr, *force = nullptr, *virial = nullptr;     // (n_atoms), (n_atoms, 3), (n_atoms, 9)
+    // (n_atoms, 64); pending: what AngleUpdate adds to the gradient one layer further down
+    float *atoms = nullptr, *atom_grad = nullptr, *atom_pending = nullptr;
+    float* atom_table[4] = {};       // (n_atoms, 512), see Weights
+    float* atom_in_grad = nullptr;   // (n_atoms, 256)
+    float *message_weight = nullptr, *message_slope = nullptr;  // (n_bonds, 64): w_a
+    float *edge_in[4] = {}, *edge_slope[4] = {};                // (n_bonds, 128): W_e e
+    float* edge_z[3] = {};           // (n_edges, 128), before normalisation
+    float* last_z = nullptr;         // the same of layer 3, for one piece of work
+    long last_z_size = 0;            // of each thread
+    float* edge_grad = nullptr;      // (n_edges, 128), of the first layer
+    double* edge_pull = nullptr;     // (n_edges): dE/dr through this edge
+    float *bonds = nullptr, *bond_start_slope = nullptr;        // (n_short, 64): e; slope of e before the layers
+    float *bond_grad = nullptr, *gathered_grad = nullptr;       // (n_short, 64): of e; of the sum over angles
+    float *bond_weight = nullptr, *bond_weight_slope = nullptr; // (n_short, 64): w_b
+    float* bond_table[3] = {};       // (n_short, 512), see Weights
+    double* bond_pull = nullptr;     // (n_short): dE/dr through e before the layers
+    float *arm_sum = nullptr, *arm_grad = nullptr;              // (n_arms, 64), (n_arms, 512)
+    double *arm_pull = nullptr, *arm_force = nullptr;           // (n_arms): dE/dr; (n_arms, 3): dE/dvector
+    float *angles = nullptr, *angle_slope = nullptr, *angle_grad = nullptr;  // (n_angles, 64)
+    float *bond_pre[3] = {}, *bond_z[3] = {}, *angle_z[2] = {};              // (n_angles, 128)
+    double *site_energy = nullptr, *force = nullptr, *virial = nullptr;      // (n_atoms), (n_atoms, 3), (n_atoms, 9)
 };
 
 // Work that is shared out piece by piece: pieces taken, pieces done. One per phase of a job, zero at its start.
