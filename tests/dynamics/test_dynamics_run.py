@@ -78,6 +78,15 @@ def test_frames_are_those_asked_for(tmp_path: Path) -> None:
     assert last_state(tmp_path)["step"].tolist() == [23.0]
 
 
+def test_whole_numbers_are_as_good_as_floats(tmp_path: Path) -> None:
+    """`temperature_k=600` in a script is the run of `600.0`, and its files are whole."""
+    whole = stage("npt", n_steps=8, temperature_k=600, pressure_gpa=1, timestep_fs=2)
+    one = run_stage(tmp_path / "whole", copper(), emt(), whole)
+    other = run_stage(tmp_path / "float", copper(), emt(), replace(whole, temperature_k=600.0, timestep_fs=2.0))
+    assert_same(one, other)
+    assert open_trajectory(tmp_path / "whole").target_temperature_k == 600.0
+
+
 def test_finished_returns_at_once(tmp_path: Path) -> None:
     counted = Counted(emt())
     first = run_stage(tmp_path, copper(), counted, stage())

@@ -157,9 +157,9 @@ def _header(run: MdRun, potential: Potential) -> Header:
         symbols=tuple(atoms.get_chemical_symbols()),
         ensemble=stage.ensemble,
         n_steps=stage.n_steps,
-        timestep_fs=stage.timestep_fs,
-        target_temperature_k=stage.temperature_k,
-        target_pressure_gpa=stage.pressure_gpa if stage.ensemble.startswith("npt") else float("nan"),
+        timestep_fs=float(stage.timestep_fs),  # whole numbers come back from the file as floats
+        target_temperature_k=float(stage.temperature_k),
+        target_pressure_gpa=float(stage.pressure_gpa) if stage.ensemble.startswith("npt") else float("nan"),
         store_every_steps=stage.store_every_steps,
         potential=potential.name,
         weights_sha256=potential.weights_sha256,
