@@ -71,8 +71,9 @@ def packed(motion: Motion) -> tuple:
 
 @pytest.fixture(scope="module")
 def engine():
+    """Its first evaluation finds too little room for angles."""
     with pytest.MonkeyPatch.context() as patch:
-        room = Capacity(slots=96, edges=256, bonds=32, angles=128)
+        room = Capacity(slots=96, edges=256, bonds=32, angles=4)
         patch.setattr(Capacity, "guess", classmethod(lambda cls, n_atoms: room))
         engine = GpuEngine(chgnet_weights(), device=DEVICE, precision="fp64")
         numbers, _, _, counts = small_batch()
@@ -90,6 +91,7 @@ def test_integrators_run_on_the_device(engine):
     numbers, positions, cells, counts = small_batch()
     motion, under = start(numbers, positions, cells, counts), conditions(numbers, counts)
     first = engine.evaluate(numbers, positions, cells, counts)
+    assert engine._graph.capacity.angles > 4
     state = [*packed(motion), first.forces, first.virials]
     device_conditions = on_device(under, engine)
 

@@ -91,6 +91,7 @@ def rocksalt() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     return numbers[:2], positions[:2], cells[:1], counts[:1]
 
 
+@pytest.mark.slow
 def test_skin_and_age_of_the_list_change_no_bit(weights):
     """A list built elsewhere and still good gives the bits of one built here, with another skin."""
     numbers, positions, cells, counts = rocksalt()

@@ -62,6 +62,7 @@ def by_hand(engine, state, n_steps):
     return state
 
 
+@pytest.mark.slow
 def test_chunks_are_the_steps_and_overflow_replays_them(weights):
     """Room for 4 angles is too little: the first chunk is taken again with more, to the same bits."""
     wanted = by_hand(*rocksalt_run(weights), 2)
