@@ -125,6 +125,7 @@ def step_table(names: list[str], repeats: int) -> tuple[list[str], list[float]]:
                     f"| {material} | {size} | {threads} | {1e3 * best[OURS]:.2f} | {1e3 * best[STOCK]:.0f} | "
                     f"{ratios[-1]:.1f} | {other} | {best[OURS] / size * 1e3:.4f} | {rate:.0f} | {rate / peak:.0%} |"
                 )
+                print(rows[-1], file=sys.stderr, flush=True)
     return rows, ratios
 
 
