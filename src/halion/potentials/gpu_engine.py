@@ -51,8 +51,10 @@ class GpuEngine:
     Args:
         weights: of the pretrained or a fine-tuned CHGNet.
         device: "cuda", "cuda:1", ...; "cpu" in Triton's interpreter (TRITON_INTERPRET=1), slow, for tests.
-        precision: "fp32"; "tf32x3", on tensor cores, each product as three of the type TF32, nearly as exact;
-            "tf32", on tensor cores with 10 bits of mantissa; "fp64", to check the others.
+        precision: of matrix products. "fp32"; "tf32x3", on tensor cores, each product as three of the type TF32,
+            as exact in an emulation; "tf32", on tensor cores with 10 bits of mantissa: in an emulation off by
+            6e-4 eV/atom and 7e-4 eV/Angstrom (test_emulated_precisions; no device has been asked yet);
+            "fp64", network and all in float64, to check the others.
         skin: Angstrom beyond 6 that the neighbour list covers; larger lists are built less often.
     Raises:
         InputError: an unknown precision.
