@@ -19,7 +19,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-import triton
 
 from halion.arrays import FloatArray, IntArray
 from halion.errors import InputError, MissingDependency
@@ -27,6 +26,7 @@ from halion.potentials.engine_types import EngineResult
 from halion.potentials.folded import FoldedWeights
 from halion.potentials.gpu.backward import evaluate_network
 from halion.potentials.gpu.geometry import TOTALS, compute_bases, forces_from_gradients, sum_rows_of_structures
+from halion.potentials.gpu.launch import is_interpreted
 from halion.potentials.gpu.lists import Capacity, DeviceGraph
 from halion.potentials.gpu.network import Network
 from halion.potentials.gpu.weights import pack_weights
@@ -210,7 +210,7 @@ def _checked_device(name: str) -> torch.device:
             f"device '{name}' was asked for, and torch {torch.__version__} sees no CUDA device",
             fix="use device cpu, or install a CUDA build of torch",
         )
-    if device.type != "cuda" and not triton.knobs.runtime.interpret:
+    if device.type != "cuda" and not is_interpreted():
         raise InputError(
             f"the GPU engine does not run on device '{name}'",
             fix="use device cuda; for tests on a CPU set TRITON_INTERPRET=1 before Python starts",

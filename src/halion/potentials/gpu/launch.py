@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import torch
+import triton
 
-__all__ = ["WATCHERS", "Constant", "launch", "tiles"]
+__all__ = ["WATCHERS", "Constant", "is_interpreted", "launch", "tiles"]
 
 Constant = int | float | bool | str
 # Who wants to know what is started (a test that compiles every kernel for a device that is not there) appends a
 # function of (kernel, arguments, constants, warps).
 WATCHERS: list[Callable[..., None]] = []
+
+
+def is_interpreted() -> bool:
+    """Whether Triton interprets kernels on the CPU (TRITON_INTERPRET=1)."""
+    return bool(triton.knobs.runtime.interpret)
 
 
 def tiles(rows: int, block: int) -> int:
