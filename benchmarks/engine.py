@@ -226,9 +226,10 @@ def report(*, quick: bool) -> list[str]:
     """All tables as lines of text."""
     names, notes = available()
     repeats = 2 if quick else 6
+    told = head()
     rows, ratios = step_table(names, repeats)
     lines = [
-        *head(),
+        *told,
         *notes,
         "",
         "Full step (energy, forces, stress, velocity Verlet):",
