@@ -15,6 +15,7 @@ from ase.build import bulk
 from halion.cli.init import study_template
 from halion.cli.main import app
 from halion.crystal import builtin_names
+from halion.dynamics import open_trajectory
 from halion.orderings import load_orderings
 from halion.settings import PRESETS, StudySettings, read_settings, resolve
 
@@ -185,6 +186,18 @@ def test_md_goes_on_where_it_stopped_and_repeats_nothing(capfd, rocksalt, tmp_pa
     assert stored.stat().st_mtime_ns == before
 
 
+@pytest.mark.parametrize("ensemble", ["nve", "npt", "npt_isotropic"])
+def test_md_in_every_ensemble(capfd, rocksalt, tmp_path, ensemble):
+    words = ("md", rocksalt, "--temperature", "600", "--length-ps", "0.02", "--folder", tmp_path / "md")
+    found = answer(capfd, *words, "--ensemble", ensemble, "--store-every", "4")
+    assert found["n_frames"] == 6
+    cells = open_trajectory(tmp_path / "md").cells
+    shape = cells / np.abs(np.linalg.det(cells))[:, None, None] ** (1 / 3)
+    assert (np.ptp(cells, axis=0).max() > 1e-6) == (ensemble != "nve")
+    if ensemble == "npt_isotropic":
+        assert np.ptp(shape, axis=0).max() < 1e-9
+
+
 def test_md_of_other_settings_is_not_mixed_in(capfd, rocksalt, tmp_path):
     words = ("md", rocksalt, "--length-ps", "0.01", "--folder", tmp_path / "md", "--temperature")
     answer(capfd, *words, "600")
@@ -194,7 +207,7 @@ def test_md_of_other_settings_is_not_mixed_in(capfd, rocksalt, tmp_path):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--ensemble", "nve"), "there is no ensemble 'nve'"),
+        (("--ensemble", "nvp"), "there is no ensemble 'nvp'"),
         (("--timestep-fs", "50"), "dynamics.timestep_fs"),
         (("--temperature", "-5"), "temperatures_k must be positive"),
         (("--length-ps", "0"), "dynamics.production_ps"),

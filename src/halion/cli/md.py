@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+_ENSEMBLES = ("nve", "nvt", "npt", "npt_isotropic")
+
 
 def command(
     structure: Annotated[Path, typer.Argument(help="An ordered cell in any format that ASE reads.")],
@@ -25,7 +27,11 @@ def command(
     length_ps: Annotated[float, typer.Option(metavar="PS", help="Total length, also after a restart.")],
     folder: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the trajectory and the state lie.")],
     ensemble: Annotated[
-        str, typer.Option(metavar="nvt|npt", help="Cell fixed, or flexible under pressure.")
+        str,
+        typer.Option(
+            metavar="nve|nvt|npt|npt_isotropic",
+            help="Energy or temperature kept in a fixed cell; or a cell under pressure, flexible or of one shape.",
+        ),
     ] = "nvt",
     start_temperature: Annotated[
         float | None, typer.Option(metavar="K", help="Heat from here. (default: the target throughout)")
@@ -76,9 +82,9 @@ def _stage(settings: DynamicsSettings, ensemble: str, start_temperature: float |
     from halion.dynamics import MdStage
     from halion.units import FS_PER_PS
 
-    if ensemble not in ("nvt", "npt"):
+    if ensemble not in _ENSEMBLES:
         raise SettingsError(
-            f"there is no ensemble '{ensemble}': {nearest(ensemble, ('nvt', 'npt'))}", fix="--ensemble nvt"
+            f"there is no ensemble '{ensemble}': {nearest(ensemble, _ENSEMBLES)}", fix="--ensemble nvt"
         )
     per_frame = settings.store_every_steps
     checkpoint = settings.checkpoint_ps * FS_PER_PS / settings.timestep_fs
