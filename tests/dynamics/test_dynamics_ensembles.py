@@ -114,7 +114,7 @@ def test_npt_cell_has_the_temperature_of_the_atoms(npt: Sample) -> None:
 
 def test_isotropic_npt_obeys_the_virial_theorem_and_equipartition() -> None:
     """One degree of freedom of the cell: < W tr w^2 > = kT; and < (P_int - P_ext) V > = -kT, as above."""
-    made = sample("npt_isotropic", 6_000)
+    made = sample("npt_isotropic", 10_000)
     assert_mean(made.kinetic, N_DOF * KT, 1 / 8)
     assert_mean(made.cell_kinetic, KT, 2.0)  # six degrees of freedom instead of one would be five times too much
     error = block_error(made.pressure_volume)

@@ -43,7 +43,7 @@ def caveats(**values):
 
 
 def test_a_quick_run_says_what_it_costs():
-    assert "This is a quick run: 32 ps of dynamics at 2 temperatures in a cell of 30 atoms" in caveats()
+    assert "This is a quick run: 100 ps of dynamics at 4 temperatures in a cell of 30 atoms" in caveats()
     assert "quick run" not in caveats(preset="paper")
 
 
@@ -75,10 +75,10 @@ def test_a_plan_counts_and_measures():
     assert (plan.count.total, plan.count.distinct) == (360, 30)
     assert 0 < plan.n_after_exclusions <= 30
     assert plan.n_atoms == 30
-    # 0.4 + 0.4 + 2 + 32 ps of 2 fs
-    assert plan.steps_per_temperature == 17400
+    # 0.4 + 0.4 + 8 + 100 ps of 2 fs
+    assert plan.steps_per_temperature == 54400
     assert plan.seconds_per_step > 0
-    assert plan.dynamics_hours == pytest.approx(17400 * plan.seconds_per_step / 3600)
+    assert plan.dynamics_hours == pytest.approx(2 * 54400 * plan.seconds_per_step / 3600)
     assert plan.relaxation_hours[0] < plan.relaxation_hours[1]
-    assert plan.disk_gib == pytest.approx(2 * 1740 * 30 * 12 / 2**30)
+    assert plan.disk_gib == pytest.approx(4 * 5440 * 30 * 12 / 2**30)
     assert plan.title == load_crystal("Li3YCl6").name
