@@ -146,6 +146,15 @@ def test_what_leaves_its_sites(cl, y, leaving, melted):
     assert is_melted(curves, 100, SPACING) == melted
 
 
+def test_a_sublattice_that_rests_after_it_left_is_part_of_the_melt():
+    """Li3YBr6 at 580 K with pretrained CHGNet, 100 ps: Br came to rest at 8.3 Angstrom^2, Y went on to 9.1."""
+    br = np.minimum(8.3, 16.0 * LAGS / LAGS[-1])
+    y = 9.1 * LAGS / LAGS[-1]
+    assert leaving_elements({"Br": br, "Y": y}, 100, SPACING) == {"Y": pytest.approx(9.1)}
+    assert is_melted({"Br": br, "Y": y}, 100, SPACING)
+    assert not is_melted({"Br": np.full(101, 0.6), "Y": y}, 100, SPACING)
+
+
 def test_a_plateau_is_no_melt_however_high():
     assert leaving_elements({"S": np.full(101, 3 * LIMIT)}, 100, SPACING) == {}
 

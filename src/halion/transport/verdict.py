@@ -89,14 +89,16 @@ def leaving_elements(framework_msd: Mapping[str, FloatArray], last: int, spacing
 def is_melted(framework_msd: Mapping[str, FloatArray], last: int, spacing: float) -> bool:
     """Whether the framework as a whole has left its sites.
 
-    It has when some element leaves its sites and every element's MSD still grows, or when one sublattice alone
-    has moved by the distance of its neighbours. Arguments as `leaving_elements`.
+    It has when some element leaves its sites while every other has left them too (its MSD is beyond the limit,
+    though it may rest now) or is on its way (its MSD still grows), or when one sublattice alone has moved by the
+    distance of its neighbours. Arguments as `leaving_elements`.
     """
     leaving = leaving_elements(framework_msd, last, spacing)
     if not leaving:
         return False
-    all_grow = all(_is_growing(msd, last) for msd in framework_msd.values())
-    return all_grow or max(leaving.values()) > (_SUBLATTICE_FRACTION * spacing) ** 2
+    limit = (_MELTED_FRACTION * spacing) ** 2
+    all_move = all(msd[last] > limit or _is_growing(msd, last) for msd in framework_msd.values())
+    return all_move or max(leaving.values()) > (_SUBLATTICE_FRACTION * spacing) ** 2
 
 
 def _is_growing(msd: FloatArray, last: int) -> bool:
