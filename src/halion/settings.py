@@ -130,8 +130,8 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "orderings": {"max_atoms": 40},
         "ranking": {"relax_best": 20, "max_steps": 300},
         "dynamics": {
-            # As cold as ions still move within 100 ps; at 580 K pretrained CHGNet lets the bromide framework melt.
-            "temperatures_k": (400.0, 440.0, 480.0, 520.0),
+            # Evenly spaced in 1/T, from where ions just move in 100 ps to where pretrained CHGNet melts bromides.
+            "temperatures_k": (400.0, 450.0, 510.0, 580.0),
             "timestep_fs": 2.0,
             "heating_ps": 0.4,
             "nvt_ps": 0.4,
