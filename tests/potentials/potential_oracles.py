@@ -11,6 +11,23 @@ from pymatgen.core import Structure
 
 from halion.potentials import EngineResult
 
+# mp-18767 at the cell and coordinates of the Materials Project, the crystal of chgnet's own tests.
+LIMNO2 = Atoms(
+    "Li2Mn2O4",
+    scaled_positions=[
+        (0.5, 0.5, 0.3797505),
+        (0, 0, 0.6202495),
+        (0.5, 0.5, 0.863252),
+        (0, 0, 0.136748),
+        (0.5, 0, 0.360824),
+        (0, 0.5, 0.098514),
+        (0.5, 0, 0.901486),
+        (0, 0.5, 0.639176),
+    ],
+    cell=[2.868779, 4.634475, 5.832507],
+    pbc=True,
+)
+
 
 def as_arrays(structures: list[Atoms]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """A batch as engines take it."""

@@ -9,6 +9,7 @@ from ase.data import chemical_symbols
 from chgnet.model import CHGNet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from potential_oracles import LIMNO2
 from pymatgen.core import Structure
 from scipy.spatial.transform import Rotation
 
@@ -60,18 +61,7 @@ def oracle() -> ChgnetPotential:
 
 def test_published_values_of_limno2(chgnet):
     """tests/test_model.py of chgnet 0.4.2: mp-18767 at the cell and coordinates of the Materials Project."""
-    fractional = [
-        (0.5, 0.5, 0.3797505),
-        (0, 0, 0.6202495),
-        (0.5, 0.5, 0.863252),
-        (0, 0, 0.136748),
-        (0.5, 0, 0.360824),
-        (0, 0.5, 0.098514),
-        (0.5, 0, 0.901486),
-        (0, 0.5, 0.639176),
-    ]
-    atoms = Atoms("Li2Mn2O4", scaled_positions=fractional, cell=[2.868779, 4.634475, 5.832507], pbc=True)
-    result = chgnet.evaluate(atoms)
+    result = chgnet.evaluate(LIMNO2)
     assert result.energy / 8 == pytest.approx(-7.36769, abs=1e-5)
     forces_z = [0.0238136, -0.0238130, 0.0925871, -0.0925877, -0.0024345, -0.0130699, 0.0130703, 0.0024345]
     # Coordinates to six digits, 6e-6 Angstrom, times Mn-O force constants of 20 eV/Angstrom^2.

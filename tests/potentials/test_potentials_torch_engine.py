@@ -8,7 +8,7 @@ from ase import Atoms
 from chgnet.model import CHGNet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from potential_oracles import as_arrays, chgnet_in_double_precision
+from potential_oracles import LIMNO2, as_arrays, chgnet_in_double_precision
 from scipy.spatial.transform import Rotation
 
 from halion.potentials import EngineResult, torch_engine
@@ -83,18 +83,14 @@ def test_the_layers_left_out_feed_nothing(in_double_precision, structures):
 
 def test_published_values_of_limno2(oracle, single):
     """tests/test_model.py of chgnet 0.4.2: mp-18767 at the cell and coordinates of the Materials Project."""
-    z = [0.3797505, 0.6202495, 0.863252, 0.136748, 0.360824, 0.098514, 0.901486, 0.639176]
-    xy = [(0.5, 0.5), (0, 0), (0.5, 0.5), (0, 0), (0.5, 0), (0, 0.5), (0.5, 0), (0, 0.5)]
-    fractional = np.column_stack([xy, z])
-    atoms = Atoms("Li2Mn2O4", scaled_positions=fractional, cell=[2.868779, 4.634475, 5.832507], pbc=True)
     forces_z = [0.0238136, -0.0238130, 0.0925871, -0.0925877, -0.0024345, -0.0130699, 0.0130703, 0.0024345]
     for engine in (oracle, single):
-        result = evaluated(engine, atoms)
+        result = evaluated(engine, LIMNO2)
         assert result.energies[0] / 8 == pytest.approx(-7.36769, abs=1e-5)
         # Coordinates to six digits, 6e-6 Angstrom, times Mn-O force constants of 20 eV/Angstrom^2.
         np.testing.assert_allclose(result.forces[:, 2], forces_z, atol=1.5e-4)
         np.testing.assert_allclose(result.forces[:, :2], 0, atol=2e-5)
-        diagonal = [pressure_to_gpa(value / atoms.get_volume()) for value in np.diag(result.virials[0])]
+        diagonal = [pressure_to_gpa(value / LIMNO2.get_volume()) for value in np.diag(result.virials[0])]
         np.testing.assert_allclose(diagonal, [-0.30366, 0.22305, -0.10736], atol=5e-4)
 
 

@@ -4,28 +4,12 @@ import itertools
 
 import numpy as np
 import pytest
-from ase import Atoms
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from potential_oracles import LIMNO2
 
 from halion.potentials.chgnet_model import load_model
 from halion.potentials.torch_graph import BOND_CUTOFF, build_graph, join_graphs, list_bonds
-
-LIMNO2 = Atoms(
-    "Li2Mn2O4",
-    scaled_positions=[
-        (0.5, 0.5, 0.3797505),
-        (0, 0, 0.6202495),
-        (0.5, 0.5, 0.863252),
-        (0, 0, 0.136748),
-        (0.5, 0, 0.360824),
-        (0, 0.5, 0.098514),
-        (0.5, 0, 0.901486),
-        (0, 0.5, 0.639176),
-    ],
-    cell=[2.868779, 4.634475, 5.832507],
-    pbc=True,
-)
 
 
 def naive_directed(positions, cell, cutoff):

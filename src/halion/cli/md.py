@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_ENSEMBLES = ("nve", "nvt", "npt", "npt_isotropic")
-
 
 def command(
     structure: Annotated[Path, typer.Argument(help="An ordered cell in any format that ASE reads.")],
@@ -80,11 +78,12 @@ def command(
 
 def _stage(settings: DynamicsSettings, ensemble: str, start_temperature: float | None) -> MdStage:
     from halion.dynamics import MdStage
+    from halion.dynamics.types import ENSEMBLES
     from halion.units import FS_PER_PS
 
-    if ensemble not in _ENSEMBLES:
+    if ensemble not in ENSEMBLES:
         raise SettingsError(
-            f"there is no ensemble '{ensemble}': {nearest(ensemble, _ENSEMBLES)}", fix="--ensemble nvt"
+            f"there is no ensemble '{ensemble}': {nearest(ensemble, ENSEMBLES)}", fix="--ensemble nvt"
         )
     per_frame = settings.store_every_steps
     checkpoint = settings.checkpoint_ps * FS_PER_PS / settings.timestep_fs

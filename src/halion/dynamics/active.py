@@ -15,7 +15,7 @@ from halion.dynamics.guards import LIMITS
 from halion.dynamics.kinetics import thermal_momenta, without_drift
 from halion.dynamics.layout import Frame, Header, State
 from halion.dynamics.segments import SegmentStore
-from halion.dynamics.types import MdRun, MdStage
+from halion.dynamics.types import ENSEMBLES, MdRun, MdStage
 from halion.dynamics.writer import RunWriter
 from halion.errors import HalionError, InputError, PhysicsRefusal
 from halion.files import digest
@@ -27,7 +27,6 @@ __all__ = ["Active"]
 
 # Part of the inputs' digest: a run of another integrator is not gone on with.
 _INTEGRATOR = "halion 1"
-_ENSEMBLES = ("nve", "nvt", "npt", "npt_isotropic")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -174,8 +173,8 @@ def _refuse_unusable(atoms: Atoms, potential: Potential, stage: MdStage) -> None
             raise InputError(f"{name} is {getattr(stage, name)}", fix=f"give {name} a value above zero")
     if stage.start_temperature_k is not None and not stage.start_temperature_k > 0:
         raise InputError(f"start_temperature_k is {stage.start_temperature_k}", fix="heat from a value above zero")
-    if stage.ensemble not in _ENSEMBLES:
-        raise InputError(f"there is no ensemble '{stage.ensemble}'", fix=f"use one of {', '.join(_ENSEMBLES)}")
+    if stage.ensemble not in ENSEMBLES:
+        raise InputError(f"there is no ensemble '{stage.ensemble}'", fix=f"use one of {', '.join(ENSEMBLES)}")
     if stage.checkpoint_every_steps % stage.store_every_steps:
         raise InputError(
             f"checkpoint_every_steps ({stage.checkpoint_every_steps}) is no multiple of store_every_steps "

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from ase import Atoms
 
 from halion.arrays import FloatArray, IntArray
 
 __all__ = ["Equilibration", "MdRun", "MdStage", "ThermalExpansion", "Trajectory"]
+
+Ensemble = Literal["nve", "nvt", "npt", "npt_isotropic"]
+ENSEMBLES: tuple[str, ...] = get_args(Ensemble)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +35,7 @@ class MdStage:
         seed: seed of the initial velocities, used if the structure has none.
     """
 
-    ensemble: Literal["nve", "nvt", "npt", "npt_isotropic"]
+    ensemble: Ensemble
     n_steps: int
     timestep_fs: float
     temperature_k: float

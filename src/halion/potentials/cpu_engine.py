@@ -20,6 +20,7 @@ from halion.errors import InputError
 from halion.potentials import _engine
 from halion.potentials.engine_types import EngineResult
 from halion.potentials.folded import BondLayer, FoldedWeights, Normalised
+from halion.potentials.from_ase import refuse_mismatched_arrays
 
 __all__ = ["CpuEngine", "neighbour_list"]
 
@@ -89,18 +90,8 @@ class CpuEngine:
         """
         numbers, counts = (np.ascontiguousarray(array, dtype=np.int64) for array in (numbers, counts))
         positions, cells = (np.ascontiguousarray(array, dtype=np.float64) for array in (positions, cells))
+        refuse_mismatched_arrays(numbers, positions, cells, counts)
         n_atoms, n_structures = len(numbers), len(counts)
-        if (
-            (numbers.shape, counts.shape) != ((n_atoms,), (n_structures,))
-            or (positions.shape, cells.shape) != ((n_atoms, 3), (n_structures, 3, 3))
-            or counts.sum() != n_atoms
-            or (counts < 0).any()
-        ):
-            raise InputError(
-                f"arrays of a batch do not fit together: numbers {numbers.shape}, positions {positions.shape}, "
-                f"cells {cells.shape}, counts {counts.shape} with sum {counts.sum()}",
-                fix="pass (n_atoms,), (n_atoms, 3), (n_structures, 3, 3), (n_structures,) with sum n_atoms",
-            )
         if n_atoms and not 1 <= numbers.min() <= numbers.max() <= self._n_elements:
             raise InputError(
                 f"atomic numbers run from {numbers.min()} to {numbers.max()}",

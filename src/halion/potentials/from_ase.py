@@ -60,7 +60,7 @@ def refuse_mismatched_arrays(numbers: IntArray, positions: FloatArray, cells: Fl
     n_atoms = int(np.sum(counts))
     wanted = {"numbers": (n_atoms,), "positions": (n_atoms, 3), "cells": (len(counts), 3, 3)}
     given = {"numbers": np.shape(numbers), "positions": np.shape(positions), "cells": np.shape(cells)}
-    if given != wanted:
+    if given != wanted or np.ndim(counts) != 1 or np.any(np.asarray(counts) < 0):
         raise InputError(
             f"arrays of shapes {given} are no batch of {len(counts)} structures with {n_atoms} atoms: {wanted}",
             fix="pass the structures one after another, and the number of atoms of each as counts",

@@ -78,7 +78,7 @@ def leaving_elements(framework_msd: Mapping[str, FloatArray], last: int, spacing
         last: index of the longest fitted lag.
         spacing: distance of like neighbours in the framework, Angstrom.
     """
-    limit = (_MELTED_FRACTION * spacing) ** 2
+    limit = _melting_limit(spacing)
     return {
         element: float(msd[last])
         for element, msd in framework_msd.items()
@@ -96,9 +96,14 @@ def is_melted(framework_msd: Mapping[str, FloatArray], last: int, spacing: float
     leaving = leaving_elements(framework_msd, last, spacing)
     if not leaving:
         return False
-    limit = (_MELTED_FRACTION * spacing) ** 2
+    limit = _melting_limit(spacing)
     all_move = all(msd[last] > limit or _is_growing(msd, last) for msd in framework_msd.values())
     return all_move or max(leaving.values()) > (_SUBLATTICE_FRACTION * spacing) ** 2
+
+
+def _melting_limit(spacing: float) -> float:
+    """MSD that no crystal reaches by vibrating, Angstrom^2."""
+    return (_MELTED_FRACTION * spacing) ** 2
 
 
 def _is_growing(msd: FloatArray, last: int) -> bool:
@@ -153,7 +158,7 @@ def judge(seen: Evidence) -> tuple[Verdict, tuple[str, ...]]:
 
 
 def _on_the_framework(seen: Evidence) -> list[str]:
-    limit = (_MELTED_FRACTION * seen.spacing) ** 2
+    limit = _melting_limit(seen.spacing)
     text = ", ".join(f"{element} {value:.1f} Angstrom^2" for element, value in seen.leaving.items())
     beyond = (
         f"mean squared displacement {text}, still growing; no crystal vibrates by more than {limit:.1f} "
