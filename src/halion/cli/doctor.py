@@ -102,8 +102,9 @@ def _halion() -> Check:
 
 
 def _cores() -> Check:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Check(name="cores", is_ok=True, is_required=True, detail=f"{usable} usable of {os.cpu_count()}")
+    from halion.cores import usable_cores
+
+    return Check(name="cores", is_ok=True, is_required=True, detail=f"{usable_cores()} usable of {os.cpu_count()}")
 
 
 def _memory() -> Check:

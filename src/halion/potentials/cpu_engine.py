@@ -16,6 +16,7 @@ import os
 import numpy as np
 
 from halion.arrays import FloatArray, IntArray
+from halion.cores import usable_cores
 from halion.errors import InputError
 from halion.potentials import _engine
 from halion.potentials.engine_types import EngineResult
@@ -136,7 +137,7 @@ def _default_threads() -> int:
     asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
     if asked.isdigit() and int(asked) > 0:
         return int(asked)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return usable_cores()
 
 
 def _named_weights(weights: FoldedWeights) -> dict[str, FloatArray]:

@@ -19,6 +19,7 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from types import TracebackType
 
+from halion.cores import usable_cores
 from halion.errors import EngineError, Interrupted, PhysicsRefusal
 from halion.progress import Stop
 
@@ -32,8 +33,7 @@ _stop_event: Event | None = None
 
 def default_workers(threads_per_worker: int = 1) -> int:
     """One process per `threads_per_worker` cores that this process may use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // threads_per_worker)
+    return max(1, usable_cores() // threads_per_worker)
 
 
 def stop_requested() -> bool:
