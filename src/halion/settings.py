@@ -42,7 +42,16 @@ class OrderingSettings(Settings):
     closest_cations_angstrom: float = Field(
         2.5, ge=0, description="two cation sites closer than this are never filled together"
     )
-    limit: int = Field(200_000, gt=0, description="most symmetry-distinct orderings to hold; more is refused")
+    pool: tuple[str, ...] = Field(
+        (), description="elements spread over all their orbits, whatever each orbit's refined occupancy; [Li]"
+    )
+    limit: int = Field(200_000, gt=0, description="most symmetry-distinct orderings to list; more is refused")
+    sample: Literal["colourings", "orderings", "low-energy"] | None = Field(
+        None,
+        description="draw instead of listing: every ordering or every distinct one equally likely, or low ones",
+    )
+    sample_size: int = Field(1000, gt=0, description="draws of a sample")
+    seed: int = Field(0, ge=0, description="seed of a sample")
 
 
 class RankingSettings(Settings):

@@ -31,8 +31,8 @@ def _ordering_set(cell, fractional, charges, occupation, multiplicity=None) -> O
     total = int(multiplicity.sum())
     return OrderingSet(
         crystal_name="by hand",
-        composition=Composition(
-            supercell=(1, 1, 1), orbits=(), formula="by hand", charge=0.0, deviation=0.0, ties=0
+        compositions=(
+            Composition(supercell=(1, 1, 1), orbits=(), formula="by hand", charge=0.0, deviation=0.0, ties=0),
         ),
         count=OrderingCount(total=total, distinct=len(occupation), group_order=1),
         excluded_below=0.0,

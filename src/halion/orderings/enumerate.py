@@ -88,7 +88,7 @@ def enumerate_orderings(
     progress(len(multiplicity), len(multiplicity), f"{len(multiplicity)} distinct of {count.total}")
     return OrderingSet(
         crystal_name=crystal.name,
-        composition=composition,
+        compositions=(composition,),
         count=count,
         excluded_below=float(closest_cations),
         total_allowed=sum(multiplicity.tolist()),

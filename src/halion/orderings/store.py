@@ -10,12 +10,12 @@ import numpy as np
 
 from halion.errors import InputError, RunFolderError, TornFile
 from halion.files import atomic_path
-from halion.orderings.types import Composition, OrderingCount, OrderingSet
-from halion.records import from_record, to_record
+from halion.orderings.types import Composition, OrderingCount, OrderingSet, Sample
+from halion.records import decode, from_record, to_record
 
 __all__ = ["SCHEMA", "load_orderings", "save_orderings"]
 
-SCHEMA = 1
+SCHEMA = 2
 _ROWS_PER_CHUNK = 4096
 
 
@@ -24,7 +24,7 @@ def save_orderings(orderings: OrderingSet, path: Path | str) -> Path:
 
     Datasets: occupation (n_orderings, n_sites) uint8, multiplicity, cell (Angstrom), fractional, site_orbit,
     charges (e). Attributes: schema, crystal_name, species, and as JSON, whose whole numbers have no largest value,
-    composition, count, excluded_below (Angstrom) and total_allowed.
+    compositions, count, excluded_below (Angstrom), total_allowed and sample.
 
     Raises:
         DiskFull: nothing was written.
@@ -33,7 +33,7 @@ def save_orderings(orderings: OrderingSet, path: Path | str) -> Path:
         file.attrs["schema"] = SCHEMA
         file.attrs["crystal_name"] = orderings.crystal_name
         file.attrs["species"] = json.dumps(orderings.species)
-        for name in ("composition", "count", "excluded_below", "total_allowed"):
+        for name in ("compositions", "count", "excluded_below", "total_allowed", "sample"):
             file.attrs[name] = json.dumps(to_record(getattr(orderings, name)))
         for name in ("cell", "fractional", "site_orbit", "charges", "multiplicity"):
             file[name] = getattr(orderings, name)
@@ -82,7 +82,7 @@ def load_orderings(path: Path | str) -> OrderingSet:
 def _read(file: h5py.File) -> OrderingSet:
     found = OrderingSet(
         crystal_name=str(file.attrs["crystal_name"]),
-        composition=from_record(Composition, json.loads(file.attrs["composition"])),
+        compositions=decode(tuple[Composition, ...], json.loads(file.attrs["compositions"])),
         count=from_record(OrderingCount, json.loads(file.attrs["count"])),
         excluded_below=float(json.loads(file.attrs["excluded_below"])),
         total_allowed=int(json.loads(file.attrs["total_allowed"])),
@@ -93,6 +93,7 @@ def _read(file: h5py.File) -> OrderingSet:
         charges=file["charges"][:],
         occupation=file["occupation"][:],
         multiplicity=file["multiplicity"][:].astype(np.int64),
+        sample=decode(Sample | None, json.loads(file.attrs["sample"])),
     )
     if sum(found.multiplicity.tolist()) != found.total_allowed or len(found.multiplicity) != len(found.occupation):
         raise ValueError("the multiplicities do not add up to the number of orderings stored beside them")

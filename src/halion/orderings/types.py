@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,17 @@ from halion.arrays import FloatArray, IntArray
 if TYPE_CHECKING:
     from ase import Atoms
 
-__all__ = ["Composition", "OrbitComposition", "OrderingCount", "OrderingSet", "PairExclusion"]
+__all__ = [
+    "Composition",
+    "Measure",
+    "OrbitComposition",
+    "OrderingCount",
+    "OrderingSet",
+    "PairExclusion",
+    "Sample",
+]
+
+Measure = Literal["colourings", "orderings", "low-energy"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,15 +109,41 @@ class PairExclusion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """How distinct orderings were drawn when there are too many to list.
+
+    Attributes:
+        measure: "colourings" (every ordering equally likely: weight proportional to multiplicity), "orderings"
+            (every symmetry-distinct ordering equally likely) or "low-energy" (biased to low electrostatic energy:
+            no measure at all, never to be averaged over).
+        n_draws: draws made, repeats included.
+        n_once: distinct orderings drawn exactly once.
+        seed: of the random numbers; the same seed and more draws give this sample and more.
+        coverage: distinct orderings found / all distinct ones (exclusions apart, an exact denominator).
+        unseen_mass: Good-Turing estimate n_once / n_draws of the probability that the next draw is new; NaN for
+            "low-energy".
+    """
+
+    measure: Measure
+    n_draws: int
+    n_once: int
+    seed: int
+    coverage: float
+    unseen_mass: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderingSet:
-    """The symmetry-distinct orderings of a composition, with their multiplicities.
+    """Symmetry-distinct orderings with their multiplicities: all of them, or a sample.
 
     Attributes:
         crystal_name: name of the disordered crystal.
-        composition: whole atoms per orbit.
-        count: exact numbers before pair exclusions.
+        compositions: whole atoms per orbit, nearest to the refinement first; several of one formula where atoms
+            are pooled over orbits.
+        count: exact numbers before pair exclusions, over all compositions.
         excluded_below: cation sites closer than this (Angstrom) are never filled together; 0: no exclusion.
-        total_allowed: sum of multiplicities after exclusions (equals count.total without exclusions).
+        total_allowed: orderings after exclusions (equals count.total without exclusions); of a sample, the sum of
+            its multiplicities.
         cell: (3, 3) Angstrom, the supercell.
         fractional: (n_sites, 3) fractional coordinates of all sites in the supercell, vacant ones included.
         site_orbit: (n_sites,) index of each site's orbit in the crystal.
@@ -115,10 +151,11 @@ class OrderingSet:
         charges: (n_species,) formal charge of each, e.
         occupation: (n_orderings, n_sites) index into `species`.
         multiplicity: (n_orderings,) orderings equivalent to each.
+        sample: how they were drawn; None: these are all.
     """
 
     crystal_name: str
-    composition: Composition
+    compositions: tuple[Composition, ...]
     count: OrderingCount
     excluded_below: float
     total_allowed: int
@@ -129,6 +166,12 @@ class OrderingSet:
     charges: FloatArray
     occupation: NDArray[np.uint8]
     multiplicity: IntArray
+    sample: Sample | None = None
+
+    @property
+    def composition(self) -> Composition:
+        """The composition nearest to the refinement."""
+        return self.compositions[0]
 
     @property
     def n_orderings(self) -> int:
