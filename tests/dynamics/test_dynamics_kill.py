@@ -49,12 +49,17 @@ def test_killed_at_random_it_ends_in_the_same_bits(kind: str, tmp_path: Path) ->
     whole = run_stage(tmp_path / "whole", copper(), emt(), STAGES[kind])
     took = time.monotonic() - began
     rng = np.random.default_rng(3)
-    n_kills = kill_at_random(tmp_path / "killed", STAGES[kind], rng, took / 3)
-    assert n_kills >= 3
-    killed = open_trajectory(tmp_path / "killed")
-    assert np.all(np.diff(killed.steps) == 5) and killed.steps[-1] == 140
-    assert_same(whole, killed)
-    assert_same_state(tmp_path / "whole", tmp_path / "killed")
+    n_kills = 0
+    for attempt in range(20):  # on a busy machine a run may end before it is killed: another folder then
+        folder = tmp_path / f"killed-{attempt}"
+        n_kills += kill_at_random(folder, STAGES[kind], rng, took / 3)
+        killed = open_trajectory(folder)
+        assert np.all(np.diff(killed.steps) == 5) and killed.steps[-1] == 140
+        assert_same(whole, killed)
+        assert_same_state(tmp_path / "whole", folder)
+        if n_kills >= 3:
+            return
+    pytest.fail(f"{n_kills} kills in 20 runs")
 
 
 CHGNET_RUN = """

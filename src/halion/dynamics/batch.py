@@ -86,7 +86,7 @@ class RunBatch:
         numbers: (n_atoms_total,) atomic numbers.
         counts, starts: (n_runs,) atoms of each run, and its first one.
         steps: (n_runs,) steps done.
-        start_volumes: (n_runs,) volume of the cell that each run's stage began with, Angstrom^3.
+        packing: goes up whenever a run joins or leaves.
     """
 
     stages: list[MdStage] = field(default_factory=list)
@@ -99,6 +99,7 @@ class RunBatch:
     virials: FloatArray = field(default_factory=lambda: np.empty((0, 3, 3)))
     motion: Motion | None = None
     conditions: Conditions | None = None
+    packing: int = 0
     _ramps: tuple[FloatArray, FloatArray, FloatArray] | None = None
 
     def __len__(self) -> int:
@@ -127,6 +128,17 @@ class RunBatch:
         self.energies, self.forces, self.virials = result.energies, result.forces, result.virials
         after_forces(self.motion, self.conditions, self.forces, self.virials)
         self.steps = self.steps + 1
+
+    def moved(self, motion: Motion, steps: IntArray, answer: tuple[FloatArray, FloatArray, FloatArray]) -> None:
+        """Take over a state that was reached elsewhere, with (energies, forces, virials) at its positions."""
+        self.motion, self.steps = motion, steps
+        self.energies, self.forces, self.virials = answer
+        self._follow_ramps(self.steps)
+
+    @property
+    def ramps(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """(n_runs,) each: where the target temperature begins, its rise, K, and the steps that it takes."""
+        return self._ramps
 
     def temperatures(self) -> FloatArray:
         """Kinetic temperatures with 3N - 3 degrees of freedom, (n_runs,), K."""
@@ -192,6 +204,7 @@ class RunBatch:
         )
 
     def _pack(self, members: list[Member]) -> None:
+        self.packing += 1
         self.stages = [member.stage for member in members]
         self.counts = np.array([len(member.numbers) for member in members], dtype=np.int64)
         self.starts = np.concatenate([[0], np.cumsum(self.counts)[:-1]]).astype(np.int64)[: len(members)]

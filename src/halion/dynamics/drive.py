@@ -26,6 +26,7 @@ from halion.dynamics.guards import (
     refuse_geometry,
     refuse_temperature,
 )
+from halion.dynamics.stretch import Stretches
 from halion.dynamics.types import MdRun
 from halion.errors import HalionError, Interrupted, PhysicsRefusal
 from halion.potentials.types import Potential
@@ -89,6 +90,7 @@ class _Drive:
     ) -> None:
         self.itineraries, self.potential, self.at_once, self.executor = itineraries, potential, at_once, executor
         self.progress, self.stop = watchers
+        self.stretches = Stretches(potential)
         self.batch, self.places, self.told = RunBatch(), _Places(deque(itineraries)), -np.inf
         self.n_steps = sum(itinerary.n_steps for itinerary in itineraries)
 
@@ -140,10 +142,9 @@ class _Drive:
         except HalionError as error:
             itinerary.error, itinerary.is_over = error, True
             return
-        if active.is_finished:
-            self.places.leaving.append(active)
-        elif active.start_step == run.stage.n_steps:
-            active.writer.merge()
+        if active.is_finished or active.start_step == run.stage.n_steps:
+            if not active.is_finished:
+                active.writer.merge()
             self.places.leaving.append(active)
         else:
             self._begin(active)
@@ -178,7 +179,11 @@ class _Drive:
             self._look(np.arange(len(self.batch)) == len(self.batch) - 1)
 
     def _step(self) -> None:
+        """One step on the host, or as many as lie before the next frame where the potential has a device."""
         batch = self.batch
+        if self.stretches.advance(batch, [(one.start_volume, one.hottest) for one in self.places.moving]):
+            self._look(np.ones(len(batch), dtype=bool))
+            return
         # An explosion is told by the guards, by name, not by numpy's warnings on the way there.
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             batch.first_half()
@@ -186,10 +191,9 @@ class _Drive:
             if not len(batch):
                 return
             result, refused = evaluate(self.potential, batch)
-            if refused:
-                self._drop(refused)
-                if not len(batch):
-                    return
+            self._drop(refused)
+            if not len(batch):
+                return
             batch.second_half(result)
         self._look(np.ones(len(batch), dtype=bool))
 

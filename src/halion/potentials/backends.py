@@ -10,13 +10,14 @@ from typing import Literal
 
 import torch
 
+from halion.arrays import IntArray
 from halion.errors import InputError, MissingDependency
 from halion.potentials.cpu_engine import CpuEngine
-from halion.potentials.engine_types import Engine
+from halion.potentials.engine_types import DeviceSteps, Engine
 from halion.potentials.folded import FoldedWeights
 from halion.potentials.torch_engine import TorchEngine
 
-__all__ = ["Backend", "make_engine", "use_threads"]
+__all__ = ["Backend", "device_steps", "make_engine", "use_threads"]
 
 Backend = Literal["fast", "torch", "float64"]
 
@@ -61,6 +62,16 @@ def _triton(weights: FoldedWeights, device: str) -> tuple[Engine, str]:
 
     engine = GpuEngine(weights, device=device)
     return engine, f"Triton on {torch.cuda.get_device_name(device)}, {engine.precision} products"
+
+
+def device_steps(engine: Engine, numbers: IntArray, counts: IntArray) -> DeviceSteps | None:
+    """Whole time steps of these structures on the engine's device; None if it has none, or not the room."""
+    if isinstance(engine, CpuEngine | TorchEngine):
+        return None
+    from halion.potentials.gpu.device_steps import GpuSteps
+    from halion.potentials.gpu_engine import MOST_ATOMS
+
+    return GpuSteps(engine, numbers, counts) if len(numbers) <= MOST_ATOMS else None
 
 
 def use_threads(threads: int) -> None:

@@ -18,9 +18,9 @@ from ase.data import chemical_symbols
 
 from halion.arrays import FloatArray, IntArray
 from halion.errors import InputError, PhysicsRefusal
-from halion.potentials.backends import Backend, make_engine
+from halion.potentials.backends import Backend, device_steps, make_engine
 from halion.potentials.chgnet_model import load_model, weights_sha256
-from halion.potentials.engine_types import EngineResult
+from halion.potentials.engine_types import DeviceSteps, EngineResult
 from halion.potentials.folded import fold
 from halion.potentials.from_ase import join_arrays, refuse_mismatched_arrays, refuse_unknown_elements
 from halion.potentials.torch_graph import ATOM_CUTOFF, list_bonds
@@ -118,6 +118,10 @@ class ChgnetPotential:
         self._refuse_not_finite(batch, result)
         _refuse_isolated(batch, result.forces)
         return result
+
+    def steps_on_device(self, numbers: IntArray, counts: IntArray) -> DeviceSteps | None:
+        """Whole time steps of these structures on the device, see `OnDevice`."""
+        return device_steps(self._engine, numbers, counts)
 
     def _refuse_aperiodic(self, atoms: Atoms) -> None:
         refuse_unknown_elements(atoms, self.elements, self.name)

@@ -13,6 +13,7 @@ Method: Deng et al., Nat. Mach. Intell. 5, 1031 (2023), doi:10.1038/s42256-023-0
 
 from __future__ import annotations
 
+import copy
 from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
 from typing import Literal
@@ -31,7 +32,7 @@ from halion.potentials.gpu.lists import Capacity, DeviceGraph
 from halion.potentials.gpu.network import Network
 from halion.potentials.gpu.weights import pack_weights
 
-__all__ = ["PRECISIONS", "GpuEngine", "Precision"]
+__all__ = ["MOST_ATOMS", "PRECISIONS", "GpuEngine", "Precision"]
 
 Precision = Literal["fp32", "tf32x3", "tf32", "fp64"]
 # Name -> precision of the matrix products in Triton's words, and the type of the network.
@@ -42,7 +43,7 @@ PRECISIONS: dict[str, tuple[str, torch.dtype]] = {
     "fp64": ("ieee", torch.float64),
 }
 # About 100 kB an atom are live at once, so 10 GB; more cells are evaluated one group after the other.
-_MOST_ATOMS = 100_000
+MOST_ATOMS = 100_000
 
 
 class GpuEngine:
@@ -78,6 +79,13 @@ class GpuEngine:
         self._numbers, self._counts = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
         self._graph: DeviceGraph | None = None
         self._network: Network | None = None
+
+    def twin(self) -> GpuEngine:
+        """Another engine with these weights and its own buffers, which a captured graph needs for itself."""
+        twin = copy.copy(self)
+        twin._numbers, twin._counts = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+        twin._graph = twin._network = None
+        return twin
 
     def evaluate(
         self, numbers: IntArray, positions: FloatArray, cells: FloatArray, counts: IntArray
@@ -219,12 +227,12 @@ def _checked_device(name: str) -> torch.device:
 
 
 def _groups(counts: IntArray) -> list[tuple[int, int]]:
-    """(first, behind the last) structure of groups of at most `_MOST_ATOMS` atoms, or of one structure."""
+    """(first, behind the last) structure of groups of at most `MOST_ATOMS` atoms, or of one structure."""
     if len(counts) == 0:
         raise InputError("there is no structure to evaluate", fix="give at least one structure")
     bounds, size = [0], 0
     for k, count in enumerate(counts.tolist()):
-        if size and size + count > _MOST_ATOMS:
+        if size and size + count > MOST_ATOMS:
             bounds.append(k)
             size = 0
         size += count

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from halion.arrays import FloatArray, IntArray
-from halion.potentials.engine_types import EngineResult
+from halion.potentials.engine_types import DeviceSteps, EngineResult
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-__all__ = ["Evaluation", "Potential"]
+__all__ = ["Evaluation", "OnDevice", "Potential"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,4 +64,13 @@ class Potential(Protocol):
         Raises:
             InputError, PhysicsRefusal: as `evaluate`; the whole batch is refused.
         """
+        ...
+
+
+@runtime_checkable
+class OnDevice(Protocol):
+    """A potential that may take whole time steps on its device."""
+
+    def steps_on_device(self, numbers: IntArray, counts: IntArray) -> DeviceSteps | None:
+        """Steps of these structures (see `Engine.evaluate`) on the device; None where it lives on the host."""
         ...

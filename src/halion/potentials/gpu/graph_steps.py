@@ -1,10 +1,10 @@
 """Many time steps as one CUDA graph: list, network, integrator and thermometer replayed without the host.
 
 A step is a function of tensors that gives tensors of the same shapes: the state of a run, which must hold
-everything (positions, momenta, cells, thermostats, random state, counters). Buffers stay in place; a chunk of n
-steps is captured once and replayed. If the neighbours of some step did not fit their buffers, the engine gives them
-more room, the graph is captured anew and the chunk is replayed from the state that it began with. The device is
-asked about that when the next chunk or the state is wanted, so the host is free in between.
+everything (positions, momenta, cells, thermostats, random state, counters). Buffers stay in place; n steps are
+captured once, and a chunk is one replay or several. If the neighbours of some step did not fit their buffers, the
+engine gives them more room, the graph is captured anew and the chunk is replayed from the state that it began with.
+The device is asked about that when the next chunk or the state is wanted, so the host is free in between.
 
 Without a CUDA device the same steps are taken one by one. Checked by tests/potentials/test_potentials_gpu_steps.py.
 """
@@ -24,13 +24,13 @@ Step = Callable[[tuple[torch.Tensor, ...]], Sequence[torch.Tensor]]
 
 
 class GraphSteps:
-    """Chunks of `n_steps` steps of a run on the device.
+    """Steps of a run on the device, `n_steps` in one graph.
 
     Args:
         engine: prepared for the run's structures; the step calls its `evaluate_tensors`.
         step: from state to state; it must not ask the device for values (no item(), no shape from data).
         state: tensors on the engine's device; copied.
-        n_steps: in one chunk, at least 1.
+        n_steps: in one graph, at least 1.
     Raises:
         InputError: no step, or a step whose result is not a state; what `GpuEngine.settle` raises.
     """
@@ -38,7 +38,7 @@ class GraphSteps:
     def __init__(self, engine: GpuEngine, step: Step, state: Sequence[torch.Tensor], n_steps: int) -> None:
         if n_steps < 1:
             raise InputError(f"a chunk of {n_steps} steps", fix="take at least one step")
-        self._engine, self._step, self._n_steps = engine, step, n_steps
+        self._engine, self._step, self._n_steps, self._times = engine, step, n_steps, 1
         self._state = tuple(tensor.clone() for tensor in state)
         self._start = tuple(tensor.clone() for tensor in state)
         self._needed = engine.needed.cpu()
@@ -54,10 +54,11 @@ class GraphSteps:
         self._settle()
         return self._state
 
-    def advance(self) -> None:
-        """Start the next chunk of steps."""
+    def advance(self, times: int = 1) -> None:
+        """Start the next chunk of steps: so many graphs, one after the other."""
         self._settle()
         _copy(self._state, self._start)
+        self._times = times
         self._run()
 
     @property
@@ -66,13 +67,14 @@ class GraphSteps:
 
     def _run(self) -> None:
         if not self._is_cuda:
-            for _ in range(self._n_steps):
+            for _ in range(self._n_steps * self._times):
                 self._one_step()
             self._needed.copy_(self._engine.needed)
         else:
             if self._graph is None:
                 self._capture()
-            self._graph.replay()
+            for _ in range(self._times):
+                self._graph.replay()
             self._needed.copy_(self._engine.needed, non_blocking=True)
             self._done.record()
         self._is_pending = True
