@@ -28,7 +28,7 @@ def folders(tmp_path, n):
 def run(job, made, *, workers=2, stop=never):
     watched = []
     with LocalEngine(workers=workers, threads_per_worker=1) as engine:
-        engine.run(job, made, watch=lambda: watched.append(1), stop=stop)
+        engine.run(job, [[one] for one in made], watch=lambda: watched.append(1), stop=stop)
     return len(watched)
 
 
@@ -43,8 +43,8 @@ def test_every_job_runs_in_another_process_and_is_watched(tmp_path):
 def test_a_refusal_ends_its_job_alone(tmp_path):
     made = folders(tmp_path, 2)
     with LocalEngine(workers=1, threads_per_worker=1) as engine:
-        engine.run(engine_jobs.refuse, made[:1], watch=lambda: None, stop=never)
-        engine.run(engine_jobs.write_pid, made[1:], watch=lambda: None, stop=never)
+        engine.run(engine_jobs.refuse, [made[:1]], watch=lambda: None, stop=never)
+        engine.run(engine_jobs.write_pid, [[one] for one in made[1:]], watch=lambda: None, stop=never)
     assert (made[1] / "pid").exists()
 
 
@@ -75,7 +75,7 @@ def test_workers_die_with_their_driver(tmp_path):
         "from halion.study.engine import LocalEngine\n"
         "if __name__ == '__main__':\n"
         "    with LocalEngine(workers=1, threads_per_worker=1) as engine:\n"
-        "        engine.run(engine_jobs.wait_long, [Path(sys.argv[2])], watch=lambda: None, stop=lambda: False)\n"
+        "        engine.run(engine_jobs.wait_long, [[Path(sys.argv[2])]], watch=lambda: None, stop=lambda: False)\n"
     )
     script = tmp_path / "driver.py"
     script.write_text(code)

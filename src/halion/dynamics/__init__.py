@@ -10,7 +10,7 @@ from halion.dynamics.trajectory import last_state, open_trajectory
 from halion.dynamics.types import Equilibration, MdRun, MdStage, ThermalExpansion, Trajectory
 
 if TYPE_CHECKING:
-    from halion.dynamics.equilibration import equilibrate, equilibrate_batch, produce, repeated
+    from halion.dynamics.equilibration import equilibrate, equilibrate_batch, produce, produce_batch, repeated
     from halion.dynamics.expansion import thermal_expansion
     from halion.dynamics.kinetics import kinetic_temperature, thermal_momenta
     from halion.dynamics.run import run_batch, run_stage
@@ -27,6 +27,7 @@ __all__ = [
     "last_state",
     "open_trajectory",
     "produce",
+    "produce_batch",
     "repeated",
     "run_batch",
     "run_stage",
@@ -39,6 +40,7 @@ _HOMES = {
     "equilibrate_batch": "equilibration",
     "kinetic_temperature": "kinetics",
     "produce": "equilibration",
+    "produce_batch": "equilibration",
     "repeated": "equilibration",
     "run_batch": "run",
     "run_stage": "run",

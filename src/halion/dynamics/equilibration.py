@@ -15,7 +15,7 @@ from ase import Atoms
 from halion.arrays import FloatArray
 from halion.dynamics.drive import Itinerary, drive
 from halion.dynamics.kinetics import thermal_momenta
-from halion.dynamics.run import AT_ONCE, run_stage
+from halion.dynamics.run import AT_ONCE, run_batch
 from halion.dynamics.trajectory import last_state, open_trajectory
 from halion.dynamics.types import Equilibration, MdRun, MdStage, Trajectory
 from halion.errors import HalionError, InputError
@@ -24,7 +24,16 @@ from halion.progress import Progress, Stop, never, silent
 from halion.settings import DynamicsSettings
 from halion.units import FS_PER_PS
 
-__all__ = ["block_error", "equilibrate", "equilibrate_batch", "produce", "repeated", "seed_of", "stages"]
+__all__ = [
+    "block_error",
+    "equilibrate",
+    "equilibrate_batch",
+    "produce",
+    "produce_batch",
+    "repeated",
+    "seed_of",
+    "stages",
+]
 
 # Fewer blocks than this do not tell their own spread.
 _FEWEST_BLOCKS = 8
@@ -122,10 +131,37 @@ def produce(
     Raises: what `run_stage` raises.
     Checked by tests/dynamics/test_dynamics_equilibration.py.
     """
-    start = equilibration.atoms.copy()
-    start.set_momenta(equilibration.momenta)
-    stage = _stage(settings, settings.production_ps, equilibration.temperature_k, "nvt")
-    return run_stage(folder, start, potential, stage, progress=progress, stop=stop)
+    (error,) = produce_batch(
+        [(folder, equilibration)], potential, settings, at_once=1, progress=progress, stop=stop
+    )
+    if error is not None:
+        raise error
+    return open_trajectory(folder)
+
+
+def produce_batch(
+    starts: Sequence[tuple[Path | str, Equilibration]],
+    potential: Potential,
+    settings: DynamicsSettings,
+    *,
+    at_once: int = AT_ONCE,
+    progress: Progress = silent,
+    stop: Stop = never,
+) -> list[HalionError | None]:
+    """Many productions through one batch; see `produce` and `run_batch`.
+
+    Args:
+        starts: (folder, equilibration) of each.
+    Returns:
+        For each None, or what ended it.
+    """
+    runs = []
+    for folder, equilibration in starts:
+        start = equilibration.atoms.copy()
+        start.set_momenta(equilibration.momenta)
+        stage = _stage(settings, settings.production_ps, equilibration.temperature_k, "nvt")
+        runs.append(MdRun(folder=Path(folder), atoms=start, stage=stage))
+    return run_batch(runs, potential, at_once=at_once, progress=progress, stop=stop)
 
 
 def repeated(atoms: Atoms, repeat: tuple[int, int, int]) -> Atoms:

@@ -1,6 +1,6 @@
 """Worker processes on this machine, behind one small interface: run these jobs, tell me how they go.
 
-A job is a function of this package and the folder of its step; everything else it reads there. Workers ignore
+A job is a function of this package and the folders of its steps; everything else it reads there. Workers ignore
 Ctrl-C (the driver asks them to stop between two steps of their work) and die with their driver, so that no
 orphan writes into a run folder.
 """
@@ -25,7 +25,7 @@ from halion.progress import Stop
 
 __all__ = ["Job", "LocalEngine", "default_workers", "stop_requested"]
 
-Job = Callable[[str], None]
+Job = Callable[..., None]  # of one folder or more
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _POLL_S = 0.5
 _stop_event: Event | None = None
@@ -83,12 +83,12 @@ class LocalEngine:
             else:
                 os.environ[name] = value
 
-    def run(self, job: Job, folders: Sequence[Path], *, watch: Callable[[], None], stop: Stop) -> None:
-        """Run a job in each of these step folders; a refusal by physics ends one job, any other error all.
+    def run(self, job: Job, groups: Sequence[Sequence[Path]], *, watch: Callable[[], None], stop: Stop) -> None:
+        """Run a job for each group of step folders; a refusal by physics ends one job, any other error all.
 
         Args:
-            job: a module-level function of one argument, the folder.
-            folders: step folders with their inputs written.
+            job: a module-level function of the folders of a group, one argument each.
+            groups: step folders with their inputs written, those of one job together.
             watch: called about twice a second.
             stop: when it says True, the jobs are asked to stop and `Interrupted` is raised.
         Raises:
@@ -96,7 +96,9 @@ class LocalEngine:
             EngineError: a worker process died.
             HalionError: the first error of a job.
         """
-        pending: dict[Future[None], Path] = {self._pool.submit(job, str(folder)): folder for folder in folders}
+        pending: dict[Future[None], Path] = {
+            self._pool.submit(job, *(str(folder) for folder in group)): group[0] for group in groups
+        }
         first: BaseException | None = None
         while pending:
             done, _ = wait(pending, timeout=_POLL_S, return_when=FIRST_COMPLETED)
@@ -112,7 +114,7 @@ class LocalEngine:
         if stop():
             raise Interrupted(
                 "stopped on request; everything up to the last step is stored",
-                where=str(folders[0].parent) if folders else "",
+                where=str(groups[0][0].parent) if groups else "",
                 fix="type the same command again: it goes on from there",
             )
 

@@ -1,7 +1,7 @@
-"""What worker processes do: relax one ordering, or run the dynamics of one temperature.
+"""What worker processes do: relax orderings, or run the dynamics of temperatures; several share a batch.
 
-A job is told its step folder alone. It reads `inputs.json`, resumes whatever the folder holds, writes
-`progress.json` about once a second, and finishes the step with its result or with physics' refusal.
+A job is told its step folders alone. It reads their `inputs.json`, resumes whatever the folders hold, writes
+`progress.json` about once a second, and finishes each step with its result or with physics' refusal.
 """
 
 from __future__ import annotations
@@ -9,18 +9,19 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from ase import Atoms
 
-from halion.dynamics import equilibrate, produce
-from halion.errors import PhysicsRefusal
+from halion.dynamics import Equilibration, equilibrate_batch, produce_batch
+from halion.errors import HalionError, PhysicsRefusal
 from halion.files import read_json, write_json
 from halion.potentials import Potential, load_potential
 from halion.progress import Progress
-from halion.ranking import relax
+from halion.ranking import relax_each
 from halion.records import decode, to_record
 from halion.settings import DynamicsSettings, RankingSettings
 from halion.study.engine import stop_requested
@@ -31,50 +32,65 @@ __all__ = ["dynamics_job", "read_progress", "relax_job"]
 _PROGRESS_EVERY_S = 1.0
 
 
-def relax_job(folder: str) -> None:
-    """Relax the ordering of this step."""
-    step, inputs = _step(folder)
-    settings = RankingSettings(**inputs["settings"])
-    potential = _potential(settings.potential, inputs["device"])
-    atoms = decode(Atoms, inputs["atoms"])
-    try:
-        result = relax(atoms, potential, settings, progress=_progress(step.folder, "relaxing"), stop=stop_requested)
-    except PhysicsRefusal as refusal:
-        step.commit_refusal(refusal)
-        raise
-    step.commit({"relaxation": to_record(result), "potential": _identity(potential)})
+def relax_job(*folders: str) -> None:
+    """Relax the orderings of these steps, all in one batch; each step ends as soon as its own is finished."""
+    steps, inputs = _steps(folders)
+    settings = RankingSettings(**inputs[0]["settings"])
+    potential = _potential(settings.potential, inputs[0]["device"])
+    structures = [decode(Atoms, each["atoms"]) for each in inputs]
+    progress = _progress(steps, "relaxing")
+    for k, outcome in relax_each(structures, potential, settings, progress=progress, stop=stop_requested):
+        if isinstance(outcome, PhysicsRefusal):
+            steps[k].commit_refusal(outcome)
+        else:
+            steps[k].commit({"relaxation": to_record(outcome), "potential": _identity(potential)})
 
 
-def dynamics_job(folder: str) -> None:
-    """Equilibrate the structure of this step and run its production."""
-    step, inputs = _step(folder)
-    settings = DynamicsSettings(**inputs["settings"])
-    potential = _potential(settings.potential, inputs["device"])
-    atoms, temperature_k = decode(Atoms, inputs["atoms"]), inputs["temperature_k"]
-    try:
-        equilibration = equilibrate(
-            step.folder / "equilibration",
-            atoms,
-            potential,
-            settings,
-            temperature_k,
-            progress=_progress(step.folder, "equilibration"),
-            stop=stop_requested,
-        )
+def dynamics_job(*folders: str) -> None:
+    """Equilibrate the structures of these steps and run their productions, all in one batch."""
+    steps, inputs = _steps(folders)
+    settings = DynamicsSettings(**inputs[0]["settings"])
+    potential = _potential(settings.potential, inputs[0]["device"])
+    equilibrations = equilibrate_batch(
+        [
+            (step.folder / "equilibration", decode(Atoms, each["atoms"]), each["temperature_k"])
+            for step, each in zip(steps, inputs, strict=True)
+        ],
+        potential,
+        settings,
+        progress=_progress(steps, "equilibration"),
+        stop=stop_requested,
+    )
+    _end_refused(steps, equilibrations)
+    going = [(step, one) for step, one in zip(steps, equilibrations, strict=True) if isinstance(one, Equilibration)]
+    for step, equilibration in going:
         # Early, so that a report of an unfinished study can show the volume.
         write_json(step.folder / "equilibration.json", to_record(equilibration))
-        produce(
-            step.folder / "production",
-            equilibration,
-            potential,
-            settings,
-            progress=_progress(step.folder, "production"),
-            stop=stop_requested,
-        )
-    except PhysicsRefusal as refusal:
-        step.commit_refusal(refusal)
-        raise
-    step.commit({"trajectory": "production/trajectory.h5", "potential": _identity(potential)})
+    outcomes = produce_batch(
+        [(step.folder / "production", equilibration) for step, equilibration in going],
+        potential,
+        settings,
+        progress=_progress([step for step, _ in going], "production"),
+        stop=stop_requested,
+    )
+    _end_refused([step for step, _ in going], outcomes)
+    for (step, _), outcome in zip(going, outcomes, strict=True):
+        if outcome is None:
+            step.commit({"trajectory": "production/trajectory.h5", "potential": _identity(potential)})
+
+
+def _end_refused(steps: Sequence[Step], outcomes: Sequence[object]) -> None:
+    """End the steps that physics refused.
+
+    Raises:
+        HalionError: the first error of another kind; runs that ended well are in their folders.
+    """
+    for step, outcome in zip(steps, outcomes, strict=True):
+        if isinstance(outcome, PhysicsRefusal):
+            step.commit_refusal(outcome)
+    for outcome in outcomes:
+        if isinstance(outcome, HalionError) and not isinstance(outcome, PhysicsRefusal):
+            raise outcome
 
 
 def read_progress(folder: Path) -> dict[str, Any]:
@@ -85,9 +101,9 @@ def read_progress(folder: Path) -> dict[str, Any]:
         return {}
 
 
-def _step(folder: str) -> tuple[Step, dict[str, Any]]:
-    inputs = read_json(Path(folder) / "inputs.json")
-    return Step(Path(folder), inputs), inputs
+def _steps(folders: Sequence[str]) -> tuple[list[Step], list[dict[str, Any]]]:
+    inputs = [read_json(Path(folder) / "inputs.json") for folder in folders]
+    return [Step(Path(folder), each) for folder, each in zip(folders, inputs, strict=True)], inputs
 
 
 @lru_cache(maxsize=1)
@@ -99,7 +115,8 @@ def _identity(potential: Potential) -> dict[str, str]:
     return {"name": potential.name, "weights_sha256": potential.weights_sha256}
 
 
-def _progress(folder: Path, phase: str) -> Progress:
+def _progress(steps: Sequence[Step], phase: str) -> Progress:
+    """Written into each folder: the share that is done of the batch's work is the share of each."""
     last = 0.0
 
     def write(done: float, total: float, state: str = "", /) -> None:
@@ -107,9 +124,11 @@ def _progress(folder: Path, phase: str) -> Progress:
         if done < total and time.monotonic() - last < _PROGRESS_EVERY_S:
             return
         last = time.monotonic()
-        # Not flushed to disk and not a result: only the driver and `halion status` look at it.
-        part = folder / "progress.json.part"
-        part.write_text(json.dumps({"phase": phase, "done": done, "total": total, "state": state}))
-        os.replace(part, folder / "progress.json")
+        text = json.dumps({"phase": phase, "done": done, "total": total, "state": state})
+        for step in steps:
+            # Not flushed to disk and not a result: only the driver and `halion status` look at it.
+            part = step.folder / "progress.json.part"
+            part.write_text(text)
+            os.replace(part, step.folder / "progress.json")
 
     return write

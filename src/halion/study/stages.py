@@ -271,12 +271,15 @@ def _fraction(folder: Path) -> float:
 def _run_steps(
     context: Context,
     engine: LocalEngine,
-    job: Callable[[str], None],
+    job: Callable[..., None],
     steps: Sequence[Step],
     watch: Callable[[], None],
 ) -> None:
-    waiting = [step.begin() for step in steps if not step.is_done]
+    """One job per step on processors; on a GPU one job for all, whose batch fills it."""
+    waiting = [step.begin().folder for step in steps if not step.is_done]
     watch()
     if waiting:
-        engine.run(job, [step.folder for step in waiting], watch=watch, stop=context.stop)
+        is_one_batch = context.settings.machine.device == "cuda"
+        groups = [waiting] if is_one_batch else [[folder] for folder in waiting]
+        engine.run(job, groups, watch=watch, stop=context.stop)
     watch()
