@@ -53,6 +53,14 @@ def test_constants_are_those_of_ase():
     assert math.isclose(units.KBAR_PER_GPA, ASE["GPa"] / (1000 * ASE["bar"]), rel_tol=1e-14)
 
 
+def test_the_coulomb_constant():
+    """Of ASE's CODATA 2018 set exactly; scipy's is of 2022, whose permittivity moved by 2e-10 relative."""
+    of_ase = ASE["_e"] / (4 * math.pi * ASE["_eps0"]) * 1e10
+    assert math.isclose(units.COULOMB_EV_ANGSTROM, of_ase, rel_tol=1e-12)
+    of_scipy = si.e / (4 * math.pi * si.epsilon_0) / si.angstrom
+    assert math.isclose(units.COULOMB_EV_ANGSTROM, of_scipy, rel_tol=CODATA)
+
+
 def test_the_time_unit_of_ase_itself_is_near_enough_for_trajectories():
     # ASE's integrators use its default constants (CODATA 2014); a time step is off by less than 1e-7 of itself.
     import ase.units

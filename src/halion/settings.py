@@ -59,6 +59,14 @@ class RankingSettings(Settings):
 
     potential: str = Field("chgnet", description="name of the potential, or path of a checkpoint")
     relax_best: int = Field(20, gt=0, description="orderings relaxed, the lowest in electrostatic energy first")
+    control: int = Field(
+        10, ge=0, description="orderings drawn at random from all others and relaxed too: they show what was missed"
+    )
+    least_recall: float = Field(
+        0.8, ge=0, le=1, description="more are relaxed while less of the best relax_best is estimated to be found"
+    )
+    relax_most: int = Field(100, gt=0, description="most orderings relaxed in all, however many were missed")
+    seed: int = Field(0, ge=0, description="seed of the control group")
     force_tolerance_ev_per_angstrom: float = Field(0.01, gt=0, description="FIRE stops below this")
     max_steps: int = Field(1000, gt=0, description="most FIRE steps of one relaxation")
     temperature_k: float = Field(300.0, gt=0, description="temperature of the Boltzmann weights")

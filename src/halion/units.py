@@ -16,6 +16,8 @@ CM2_PER_S_PER_ANGSTROM2_PER_PS = 1.0e-4  # 1e-16 cm^2 / 1e-12 s
 FS_PER_PS = 1000.0
 # One ASE time unit, Angstrom * sqrt(amu / eV), in ps.
 PS_PER_ASE_TIME = 0.010180505710759416
+# e^2 / (4 pi epsilon_0): the energy of two elementary charges one Angstrom apart, in eV.
+COULOMB_EV_ANGSTROM = 14.399645478425668
 
 
 def pressure_from_gpa(pressure_gpa: float) -> float:

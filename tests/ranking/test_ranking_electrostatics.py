@@ -1,24 +1,23 @@
 """Ewald energies against Madelung constants, against pymatgen, and against their symmetries."""
 
+import dataclasses
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymatgen.analysis.ewald import EwaldSummation
 from pymatgen.core import Structure
-from scipy import constants
 
+from halion.crystal import builtin_crystal
 from halion.errors import InputError, OrderingError
+from halion.orderings.types import Composition, OrbitComposition, OrderingCount, OrderingSet
 from halion.ranking import electrostatic_energies, ewald_matrix
-from halion.ranking.electrostatics import COULOMB_EV_ANGSTROM
+from halion.ranking.electrostatics import OrderingEnergies, write_electrostatic_energies
+from halion.units import COULOMB_EV_ANGSTROM
 
 FCC = np.array([[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
-
-
-def test_coulomb_constant_is_scipys():
-    """scipy holds a CODATA set of its own: the permittivity moved by 2e-10 relative between them."""
-    expected = constants.e / (4 * np.pi * constants.epsilon_0) * 1e10
-    assert pytest.approx(expected, rel=1e-9) == COULOMB_EV_ANGSTROM
 
 
 @pytest.mark.parametrize(
@@ -130,3 +129,121 @@ def test_sites_on_one_point(ordering_set):
     both = ordering_set(np.eye(3) * 5, fractional, {"Li": 0.5, "Cl": -1.0}, [[1, 1, 2]])
     with pytest.raises(OrderingError, match="fills sites 0 and 1"):
         electrostatic_energies(both)
+
+
+def test_energies_are_written_as_they_come(ordering_set, lithium_yttrium_halide, tmp_path, monkeypatch):
+    monkeypatch.setattr("halion.ranking.electrostatics._ROWS_PER_BATCH", 3)
+    path = write_electrostatic_energies(lithium_yttrium_halide, tmp_path / "energies.csv")
+    lines = path.read_text().splitlines()
+    assert lines[0] == "ordering,multiplicity,electrostatic_energy_ev_per_atom"
+    columns = list(zip(*(line.split(",") for line in lines[1:]), strict=True))
+    assert columns[0] == ("0", "1", "2", "3")
+    assert columns[1] == ("1",) * 4
+    # The shortest form that reads back the same: bit for bit.
+    assert [float(text) for text in columns[2]] == electrostatic_energies(lithium_yttrium_halide).tolist()
+
+
+SKEWED = np.array([[1, 0, 0], [0, 1, 0], [1, 0, 2]])
+
+
+def madelung_oracle(found, index) -> float:
+    """pymatgen's EwaldSummation of one ordering, eV per cell."""
+    atoms = found.structure(index)
+    charge_of = dict(zip(found.species, found.charges, strict=True))
+    structure = Structure(found.cell, atoms.get_chemical_symbols(), atoms.get_scaled_positions())
+    structure.add_oxidation_state_by_site([charge_of[symbol] for symbol in atoms.get_chemical_symbols()])
+    return EwaldSummation(structure, acc_factor=15).total_energy
+
+
+@pytest.mark.parametrize("shape", [np.eye(3, dtype=int), SKEWED, np.array([[1, 0, 0], [1, 2, 0], [0, 1, 1]])])
+def test_only_the_sites_that_vary_are_summed(shape):
+    """Mixed anions in a skewed supercell: Cl and Br are one charge, cations alone vary, and pymatgen agrees."""
+    crystal = builtin_crystal("Li3YCl3Br3")
+    n_cells = round(abs(np.linalg.det(shape)))
+    rng = np.random.default_rng(3)
+    # Sites of the supercell: those of the cell in every translation inside it.
+    offsets = np.array(list(itertools.product(range(-3, 4), repeat=3)))
+    inverse = np.linalg.inv(shape)
+    orbits = list(crystal.orbits)
+    fractional, owner = [], []
+    for index, orbit in enumerate(orbits):
+        for site in orbit.fractional % 1:
+            places = (site + offsets) @ inverse
+            inside = ((places > -1e-9) & (places < 1 - 1e-9)).all(axis=1)
+            assert inside.sum() == n_cells
+            fractional.extend(places[inside])
+            owner.extend([index] * n_cells)
+    owner = np.array(owner)
+    species = ("", "Li", "Y", "Cl", "Br")
+    # Y on its first orbit, Li on the sites of 4h, whole; the anions mixed; no other cation.
+    counts = []
+    for orbit in orbits:
+        m, names = orbit.n_sites * n_cells, set(orbit.occupancy)
+        if "Cl" in names:
+            counts.append({"Cl": m // 2, "Br": m - m // 2})
+        elif names == {"Y"} or (names == {"Y", "Li"} and orbit.n_sites == 2):
+            counts.append({"Y": m // 2 * 2 if m // 2 * 2 == m else m})
+        else:
+            counts.append({})
+    n_x = sum(sum(one.values()) for one in counts if "Cl" in one)
+    n_y = sum(one.get("Y", 0) for one in counts)
+    n_li = n_x - 3 * n_y
+    for k, orbit in enumerate(orbits):
+        if not counts[k] and "Li" in orbit.occupancy and n_li > 0:
+            taken = min(n_li, orbit.n_sites * n_cells // 2 if orbit.n_sites == 8 else orbit.n_sites * n_cells - 1)
+            counts[k], n_li = {"Li": taken}, n_li - taken
+    assert n_li == 0
+    composition = Composition(
+        supercell=(1, 1, 1),
+        orbits=tuple(
+            OrbitComposition(
+                orbit=k,
+                wyckoff=orbit.wyckoff,
+                n_sites=orbit.n_sites * n_cells,
+                counts=counts[k],
+                refined=dict(orbit.occupancy),
+                deviation=0.0,
+            )
+            for k, orbit in enumerate(orbits)
+        ),
+        formula="by hand",
+        charge=0.0,
+        deviation=0.0,
+        ties=0,
+    )
+    occupation = []
+    for _ in range(3):
+        row = np.zeros(len(owner), dtype=np.uint8)
+        for k, held in enumerate(counts):
+            places = rng.permutation(np.flatnonzero(owner == k))
+            filled = [species.index(element) for element, count in held.items() for _ in range(count)]
+            row[places[: len(filled)]] = filled
+        occupation.append(row)
+    found = OrderingSet(
+        crystal_name="by hand",
+        compositions=(composition,),
+        count=OrderingCount(total=3, distinct=3, group_order=1),
+        excluded_below=0.0,
+        total_allowed=3,
+        cell=shape @ crystal.cell,
+        fractional=np.array(fractional),
+        site_orbit=owner,
+        species=species,
+        charges=np.array([0.0, 1.0, 3.0, -1.0, -1.0]),
+        occupation=np.array(occupation),
+        multiplicity=np.ones(3, dtype=np.int64),
+    )
+    assert 0 < OrderingEnergies(found)._varies.sum() < len(owner) / 2
+    energies = electrostatic_energies(found)
+    for index in range(3):
+        n_atoms = len(found.structure(index))
+        assert energies[index] * n_atoms == pytest.approx(madelung_oracle(found, index), abs=1e-6)
+    # The whole matrix, nothing left out: double precision on hundreds of eV.
+    charges = found.charges[found.occupation]
+    whole = np.einsum("ij,jk,ik->i", charges, ewald_matrix(found.cell, found.fractional), charges) / 2
+    np.testing.assert_allclose(energies, whole / (found.occupation > 0).sum(axis=1), atol=1e-10)
+    moved = dataclasses.replace(found, occupation=found.occupation.copy())
+    full = np.flatnonzero(~OrderingEnergies(found)._varies)[0]
+    moved.occupation[2, full] = 0
+    with pytest.raises(OrderingError, match="ordering 2 changes the charge of a site"):
+        electrostatic_energies(moved)

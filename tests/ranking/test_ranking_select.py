@@ -2,11 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from halion.ranking import Selection, electrostatic_energies, select_candidates
-from halion.ranking.select import _spread
 from halion.records import from_record, to_record
 from halion.settings import RankingSettings
 
@@ -67,29 +64,6 @@ def test_no_charges_tell_nothing_apart(ordering_set, line):
     selection = select_candidates(neutral, RankingSettings(relax_best=3))
     assert len(selection.candidates) == 3
     assert "does not tell them apart" in selection.note
-
-
-@settings(max_examples=200, deadline=None)
-@given(multiplicity=st.lists(st.integers(1, 96), min_size=1, max_size=60), n=st.integers(1, 60))
-def test_spread_is_a_choice(multiplicity, n):
-    """Always as many as there are places, all different, in order, the same every time."""
-    members, multiplicity = np.arange(len(multiplicity)) * 3, np.array(multiplicity)
-    chosen = _spread(members, multiplicity, n)
-    assert len(chosen) == min(n, len(members))
-    assert len(set(chosen)) == len(chosen)
-    assert list(chosen) == sorted(chosen)
-    assert set(chosen) <= set(members)
-    np.testing.assert_array_equal(chosen, _spread(members, multiplicity, n))
-    # Whoever holds more than a whole interval between marks is certain to be in.
-    certain = members[multiplicity > 2 * multiplicity.sum() / n]
-    assert set(certain) <= set(chosen)
-
-
-def test_spread_follows_multiplicity():
-    """Half of the multiplicity sits in the first tenth of the members: half of the choice does, too."""
-    multiplicity = np.array([9] * 10 + [1] * 90)
-    chosen = _spread(np.arange(100), multiplicity, 10)
-    assert (chosen < 10).sum() == 5
 
 
 def test_selection_survives_its_record(tied):

@@ -1,30 +1,47 @@
-"""Electrostatic energy of every ordering: point charges on the sites, one Ewald matrix for the whole supercell.
+"""Electrostatic energy of every ordering: point charges on the sites, one quadratic form for all of them.
 
-The energy of an ordering is a quadratic form of its site charges, E = (1/2) q A q, with a matrix A that
-depends on the sites alone: built once, then thousands of orderings per matrix product. Vacant sites carry
-charge zero, so sites too close to be filled together do no harm.
+With an indicator x of every site and species, E(x) = E0 + v.x + (1/2) x J x. Point charges know of a species only
+its charge, so the form is kept over the charges q of those sites that do not always carry the same one:
+
+    E(q) = E0 + v.q + (1/2) q J q
+
+E0, v and J come from one Ewald matrix of the whole supercell; then thousands of orderings are one matrix product,
+in double precision. Vacant sites carry charge zero, so sites too close to be filled together do no harm.
 
 Method: Ewald, Ann. Phys. 369, 253 (1921); Toukmaji and Board, Comput. Phys. Commun. 95, 73 (1996), eqs. 4-7.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
 import numpy as np
+from numpy.typing import NDArray
 from pymatgen.optimization.neighbors import find_points_in_spheres
 from scipy.special import erfc
 
-from halion.arrays import FloatArray
+from halion.arrays import FloatArray, IntArray
 from halion.errors import InputError, OrderingError
+from halion.files import atomic_path
 from halion.orderings.types import OrderingSet
 from halion.progress import Progress, silent
+from halion.units import COULOMB_EV_ANGSTROM
 
-__all__ = ["COULOMB_EV_ANGSTROM", "electrostatic_energies", "ewald_matrix"]
-
-COULOMB_EV_ANGSTROM = 14.399645478425668  # e^2 / (4 pi epsilon_0), eV Angstrom, CODATA 2018
+__all__ = [
+    "EwaldForm",
+    "OrderingEnergies",
+    "electrostatic_energies",
+    "ewald_form",
+    "ewald_matrix",
+    "write_electrostatic_energies",
+]
 
 # Both sums stop where their terms have fallen to exp(-_REACH^2) = 4e-17 of the leading one.
 _REACH = 6.15
-_ROWS_PER_BATCH = 8192
+# A batch and its product stay in the cache of a core.
+_ROWS_PER_BATCH = 2048
 # Two occupied sites closer than this have no electrostatic energy worth a name.
 _SAME_POINT_ANGSTROM = 0.01
 
@@ -86,6 +103,126 @@ def _reciprocal(cell: FloatArray, fractional: FloatArray, alpha: float) -> Float
     return cosine @ cosine.T + sine @ sine.T
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EwaldForm:
+    """E(q) = constant + linear . q + (1/2) q quadratic q over the charges q (e) of the sites that vary, eV.
+
+    Attributes:
+        sites: (n,) those sites among all.
+        constant: energy of the other sites, with all of these empty, eV.
+        linear: (n,) potential of the other sites at these, eV/e.
+        quadratic: (n, n) eV/e^2.
+    """
+
+    sites: IntArray
+    constant: float
+    linear: FloatArray
+    quadratic: FloatArray
+
+    def energies(self, charges: FloatArray) -> FloatArray:
+        """(n_orderings,) eV per cell from the charges (n_orderings, n) on `sites`."""
+        potential = charges @ self.quadratic
+        potential *= 0.5
+        potential += self.linear
+        return self.constant + np.einsum("ij,ij->i", potential, charges)
+
+
+def ewald_form(
+    cell: FloatArray, fractional: FloatArray, charges: FloatArray, varies: NDArray[np.bool_]
+) -> EwaldForm:
+    """The Ewald energy of a cell as a quadratic form of the charges on some of its sites.
+
+    Args:
+        cell: (3, 3) Angstrom, rows are the cell vectors.
+        fractional: (n_sites, 3) fractional coordinates.
+        charges: (n_sites,) charges of the sites that do not vary, e; those of the others do not matter.
+        varies: (n_sites,) which sites do.
+    Checked by tests/ranking/test_ranking_electrostatics.py against the whole matrix.
+    """
+    matrix = ewald_matrix(cell, fractional)
+    fixed = charges[~varies]
+    return EwaldForm(
+        sites=np.flatnonzero(varies),
+        constant=float(fixed @ matrix[np.ix_(~varies, ~varies)] @ fixed / 2),
+        linear=matrix[np.ix_(varies, ~varies)] @ fixed,
+        quadratic=matrix[np.ix_(varies, varies)],
+    )
+
+
+class OrderingEnergies:
+    """The electrostatic energies of an ordering set, batch by batch: none is held but those asked for.
+
+    The set's `occupation` may be a memory map: a batch of its rows is read at a time.
+    """
+
+    def __init__(self, ordering_set: OrderingSet) -> None:
+        self._set = ordering_set
+        self._coincident = _coincident_sites(ordering_set)
+        first = ordering_set.charges[np.asarray(ordering_set.occupation[0])]
+        self._varies = _varying_sites(ordering_set)
+        self._fixed_charges = first[~self._varies]
+        self._form = ewald_form(ordering_set.cell, ordering_set.fractional, first, self._varies)
+
+    def __len__(self) -> int:
+        """How many batches there are."""
+        return -(-self._set.n_orderings // _ROWS_PER_BATCH)
+
+    def batch(self, k: int) -> tuple[int, FloatArray]:
+        """(index of its first ordering, eV/atom of each of its orderings).
+
+        Raises:
+            InputError, OrderingError: as `electrostatic_energies`.
+        """
+        start = k * _ROWS_PER_BATCH
+        occupation = np.asarray(self._set.occupation[start : start + _ROWS_PER_BATCH])
+        charges = self._set.charges[occupation[:, self._form.sites]]
+        self._refuse_moved(occupation, start)
+        _refuse_charged(charges.sum(axis=1) + self._fixed_charges.sum(), self._set.crystal_name, start)
+        _refuse_double(occupation, self._coincident, self._set.crystal_name, start)
+        return start, self._form.energies(charges) / np.count_nonzero(occupation, axis=1)
+
+    def of(self, orderings: IntArray) -> FloatArray:
+        """(n,) eV/atom of some orderings, from the batches that hold them."""
+        orderings = np.asarray(orderings, dtype=np.int64)
+        found, batch_of = np.empty(len(orderings)), orderings // _ROWS_PER_BATCH
+        for k in np.unique(batch_of):
+            start, energies = self.batch(int(k))
+            inside = batch_of == k
+            found[inside] = energies[orderings[inside] - start]
+        return found
+
+    def batches(self, progress: Progress = silent) -> Iterator[tuple[int, FloatArray]]:
+        """All of them in turn."""
+        for k in range(len(self)):
+            start, energies = self.batch(k)
+            progress(start + len(energies), self._set.n_orderings, "electrostatic energies")
+            yield start, energies
+
+    def _refuse_moved(self, occupation: NDArray[np.uint8], start: int) -> None:
+        """Refuse a set that contradicts its own composition: its energies would be those of other cells."""
+        fixed = self._set.charges[occupation[:, ~self._varies]]
+        wrong = np.flatnonzero((fixed != self._fixed_charges).any(axis=1))
+        if len(wrong):
+            raise OrderingError(
+                f"ordering {start + wrong[0]} changes the charge of a site that its composition calls full",
+                where=self._set.crystal_name,
+                fix="enumerate the orderings again: halion enumerate CRYSTAL",
+            )
+
+
+def _varying_sites(ordering_set: OrderingSet) -> NDArray[np.bool_]:
+    """(n_sites,) sites that do not carry one and the same charge in every ordering; all, where nothing is known."""
+    charge_of = dict(zip(ordering_set.species, ordering_set.charges, strict=True))
+    varies = np.ones(len(ordering_set.site_orbit), dtype=bool)
+    if not all(composition.orbits for composition in ordering_set.compositions):
+        return varies
+    for places in zip(*(composition.orbits for composition in ordering_set.compositions), strict=True):
+        found = {charge_of[element] for orbit in places for element, count in orbit.counts.items() if count}
+        found |= {0.0 for orbit in places if sum(orbit.counts.values()) < orbit.n_sites}
+        varies[ordering_set.site_orbit == places[0].orbit] = len(found) > 1
+    return varies
+
+
 def electrostatic_energies(ordering_set: OrderingSet, progress: Progress = silent) -> FloatArray:
     """Electrostatic energy of each ordering, formal point charges in vacuum, per atom.
 
@@ -93,24 +230,32 @@ def electrostatic_energies(ordering_set: OrderingSet, progress: Progress = silen
         ordering_set: the orderings; each must be neutral.
         progress: told the orderings done.
     Returns:
-        (n_orderings,) eV/atom.
+        (n_orderings,) eV/atom. `OrderingEnergies` gives the same without holding all.
     Raises:
         InputError: an ordering whose charges do not add up to zero: its energy would be infinite.
         OrderingError: an ordering that fills two sites on one point.
     Checked by tests/ranking/test_ranking_electrostatics.py against pymatgen's EwaldSummation of each ordering.
     """
-    matrix = ewald_matrix(ordering_set.cell, ordering_set.fractional)
-    coincident = _coincident_sites(ordering_set)
-    energies = np.empty(ordering_set.n_orderings)
-    for start in range(0, len(energies), _ROWS_PER_BATCH):
-        occupation = ordering_set.occupation[start : start + _ROWS_PER_BATCH]
-        charges = ordering_set.charges[occupation]
-        _refuse_charged(charges, ordering_set.crystal_name, start)
-        _refuse_double(occupation, coincident, ordering_set.crystal_name, start)
-        form = np.einsum("ij,ij->i", charges @ matrix, charges)
-        energies[start : start + len(occupation)] = form / (2 * (occupation > 0).sum(axis=1))
-        progress(start + len(occupation), len(energies), "electrostatic energies")
-    return energies
+    return np.concatenate([energies for _, energies in OrderingEnergies(ordering_set).batches(progress)])
+
+
+def write_electrostatic_energies(ordering_set: OrderingSet, path: Path | str, progress: Progress = silent) -> Path:
+    """Write the electrostatic energy of every ordering, as it is computed, to a CSV file.
+
+    Columns: ordering, multiplicity, electrostatic_energy_ev_per_atom (shortest form that reads back the same).
+
+    Raises:
+        InputError, OrderingError: as `electrostatic_energies`.
+        DiskFull: nothing was written.
+    Checked by test_energies_are_written_as_they_come in tests/ranking/test_ranking_electrostatics.py.
+    """
+    with atomic_path(path) as part, Path(part).open("w", encoding="utf-8") as file:
+        file.write("ordering,multiplicity,electrostatic_energy_ev_per_atom\n")
+        for start, energies in OrderingEnergies(ordering_set).batches(progress):
+            counts = ordering_set.multiplicity[start : start + len(energies)]
+            rows = enumerate(zip(counts, energies, strict=True), start)
+            file.writelines(f"{index},{count},{energy}\n" for index, (count, energy) in rows)
+    return Path(path)
 
 
 def _coincident_sites(ordering_set: OrderingSet) -> list[tuple[int, int]]:
@@ -125,8 +270,7 @@ def _coincident_sites(ordering_set: OrderingSet) -> list[tuple[int, int]]:
     return [(int(i), int(j)) for i, j in zip(first, second, strict=True) if i < j]
 
 
-def _refuse_charged(charges: FloatArray, name: str, start: int) -> None:
-    total = charges.sum(axis=1)
+def _refuse_charged(total: FloatArray, name: str, start: int) -> None:
     worst = int(np.abs(total).argmax())
     if abs(total[worst]) > 1e-6:
         raise InputError(
@@ -136,7 +280,7 @@ def _refuse_charged(charges: FloatArray, name: str, start: int) -> None:
         )
 
 
-def _refuse_double(occupation: np.ndarray, pairs: list[tuple[int, int]], name: str, start: int) -> None:
+def _refuse_double(occupation: NDArray[np.uint8], pairs: list[tuple[int, int]], name: str, start: int) -> None:
     for i, j in pairs:
         both = np.flatnonzero((occupation[:, i] > 0) & (occupation[:, j] > 0))
         if len(both):

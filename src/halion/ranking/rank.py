@@ -13,8 +13,9 @@ from halion.orderings.types import OrderingSet
 from halion.potentials import Potential
 from halion.progress import Progress, Stop, never, silent
 from halion.ranking.compare import is_same_structure
+from halion.ranking.lowest import TIE_EV_PER_ATOM
 from halion.ranking.relax import relax_batch
-from halion.ranking.select import TIE_EV_PER_ATOM, select_candidates
+from halion.ranking.select import select_candidates
 from halion.ranking.types import Candidate, RankedOrdering, Ranking, RefusedOrdering, Relaxation
 from halion.settings import RankingSettings
 from halion.units import BOLTZMANN_EV_PER_K

@@ -18,12 +18,16 @@ class Candidate:
         multiplicity: orderings equivalent to it.
         electrostatic_energy: Ewald energy of formal point charges per atom, eV/atom.
         atoms: the unrelaxed cell.
+        is_control: drawn at random from those that are not lowest in electrostatic energy.
+        split: how its atoms are spread over the orbits; empty where all orderings are spread alike.
     """
 
     ordering: int
     multiplicity: int
     electrostatic_energy: float
     atoms: Atoms
+    is_control: bool = False
+    split: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
