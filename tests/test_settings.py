@@ -201,3 +201,42 @@ def test_every_physical_key_names_its_unit():
     for section in StudySettings.model_fields.values():
         for name in getattr(section.annotation, "model_fields", {}):
             assert name.endswith(units) or name in pure, name
+
+
+@pytest.mark.parametrize("good", [[1, 1, 2], (2, 1, 1), [[1, 0, 0], [0, 1, 0], [1, 0, 2]], None])
+def test_supercells_are_repeats_or_matrices(good):
+    found = resolve({**CRYSTAL, "orderings": {"supercell": good}}).orderings.supercell
+    as_lists = yaml.safe_load(yaml.safe_dump(good if good is None else list(good)))
+    assert found == (
+        None if good is None else tuple(tuple(row) if isinstance(row, list) else row for row in as_lists)
+    )
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [1, 1],
+        [0, 1, 1],
+        [1, 1, -2],
+        [1.5, 1, 1],
+        [True, True, True],
+        "1x1x2",
+        3,
+        {"a": 1},
+        [[1, 0, 0], [0, 1, 0]],
+        [[1, 0, 0], [0, 1, 0], [1, 1, 0]],
+        [[1, 0, 0], [0, 1, 0], [0, 0, 1.5]],
+    ],
+)
+def test_what_is_no_supercell_is_told_in_one_sentence(wrong):
+    with pytest.raises(SettingsError, match=r"orderings\.supercell: three whole numbers of at least one") as caught:
+        resolve({**CRYSTAL, "orderings": {"supercell": wrong}})
+    assert "tuple[" not in str(caught.value)  # the alternatives that pydantic tried are nobody's business
+
+
+def test_the_schema_names_both_forms_of_a_supercell():
+    schema = StudySettings.model_json_schema()["$defs"]["OrderingSettings"]["properties"]["supercell"]
+    kinds = [
+        each.get("prefixItems", [{}])[0].get("type") for each in schema["anyOf"] if each.get("type") == "array"
+    ]
+    assert kinds == ["integer", "array"]

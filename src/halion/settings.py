@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from halion.errors import SettingsError, nearest
 
@@ -32,11 +32,17 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+Repeats = tuple[int, int, int]
+Matrix = tuple[Repeats, Repeats, Repeats]
+
+
 class OrderingSettings(Settings):
     """Which ordered cells stand for the disordered crystal."""
 
-    supercell: tuple[int, int, int] | None = Field(
-        None, description="repeats of the refined cell along a, b, c; null: the best fit within max_atoms"
+    supercell: Repeats | Matrix | None = Field(
+        None,
+        description="repeats of the refined cell along a, b, c, or a 3x3 matrix whose rows are the supercell's "
+        "vectors; null: the best fit within max_atoms",
     )
     max_atoms: int = Field(80, gt=0, description="largest ordered cell tried when supercell is null")
     closest_cations_angstrom: float = Field(
@@ -52,6 +58,33 @@ class OrderingSettings(Settings):
     )
     sample_size: int = Field(1000, gt=0, description="draws of a sample")
     seed: int = Field(0, ge=0, description="seed of a sample")
+
+    @field_validator("supercell", mode="before")
+    @classmethod
+    def _is_a_supercell(cls, given: Any) -> Any:
+        # Told here, for pydantic would name each member of the union and its own failure.
+        if given is not None and not _is_repeats(given) and not _is_matrix(given):
+            raise ValueError(
+                "three whole numbers of at least one (repeats along a, b, c), or three rows of three whole numbers "
+                "with a determinant"
+            )
+        return given
+
+
+def _is_triple(given: Any) -> bool:
+    is_list = isinstance(given, list | tuple) and len(given) == 3
+    return is_list and all(isinstance(n, int) and not isinstance(n, bool) for n in given)
+
+
+def _is_repeats(given: Any) -> bool:
+    return _is_triple(given) and min(given) >= 1
+
+
+def _is_matrix(given: Any) -> bool:
+    if not isinstance(given, list | tuple) or len(given) != 3 or not all(_is_triple(row) for row in given):
+        return False
+    (a, b, c), (d, e, f), (g, h, i) = given
+    return a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g) != 0
 
 
 class RankingSettings(Settings):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from halion.cli import study_options
 from halion.cli.main import VERBS
-from halion.cli.options import csv_text, existing_file, new_file, numbers, room_settings, triple
+from halion.cli.options import csv_text, existing_file, new_file, numbers, room_settings, supercell_of
 from halion.cli.study_options import StudyOverrides, default_folder, study_settings
 from halion.errors import InputError, RunFolderError, SettingsError
 from halion.settings import StudySettings, resolve
@@ -93,21 +93,30 @@ def test_every_option_of_every_verb_has_a_help_text(verb):
 
 @given(a=st.integers(1, 99), b=st.integers(1, 99), c=st.integers(1, 99))
 def test_three_numbers_are_read(a, b, c):
-    assert triple(f"{a},{b},{c}", "--supercell") == (a, b, c)
-    assert triple(f"{a}x{b}x{c}", "--supercell") == (a, b, c)
-    assert triple(f" {a}, {b}, {c} ", "--supercell") == (a, b, c)
+    assert supercell_of(f"{a},{b},{c}", "--supercell") == (a, b, c)
+    assert supercell_of(f"{a}x{b}x{c}", "--supercell") == (a, b, c)
+    assert supercell_of(f" {a}, {b}, {c} ", "--supercell") == (a, b, c)
 
 
-@pytest.mark.parametrize("text", ["", "1,1", "1,1,1,1", "1,1,0", "1,1,-1", "1,1,a", "1.5,1,1", ",,", "²,1,1"])
+@given(entries=st.lists(st.integers(-99, 99), min_size=9, max_size=9))
+def test_nine_numbers_are_the_rows_of_a_matrix(entries):
+    rows = tuple(tuple(entries[k : k + 3]) for k in (0, 3, 6))
+    assert supercell_of(",".join(map(str, entries)), "--supercell") == rows
+    assert supercell_of(", ".join(map(str, entries)), "--supercell") == rows
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1,1", "1,1,1,1", "1,1,0", "1,1,-1", "1,1,a", "1.5,1,1", ",,", "²,1,1", "1,2,3,4,5,6,7,8,9.5"]
+)
 def test_other_words_are_refused(text):
     with pytest.raises(SettingsError, match="--supercell takes three positive whole numbers"):
-        triple(text, "--supercell")
+        supercell_of(text, "--supercell")
 
 
 @given(text=st.text(max_size=12))
 def test_any_words_give_three_numbers_or_a_settings_error(text):
     with contextlib.suppress(SettingsError):
-        assert len(triple(text, "--supercell")) == 3
+        assert len(supercell_of(text, "--supercell")) == 3
 
 
 def test_numbers_between_commas():
@@ -156,6 +165,10 @@ def test_options_become_settings():
     assert settings.crystal == "Li3YBr6"
     assert settings.preset == "paper"
     assert settings.orderings.supercell == (1, 1, 2)
+    sheared = study_settings("Li3YBr6", StudyOverrides(supercell="1,0,0,0,1,0,1,0,2"))
+    assert sheared.orderings.supercell == ((1, 0, 0), (0, 1, 0), (1, 0, 2))
+    with pytest.raises(SettingsError, match=r"orderings.supercell: three whole numbers .* with a determinant"):
+        study_settings("Li3YBr6", StudyOverrides(supercell="1,0,0,0,1,0,1,0,0"))
     assert settings.ranking.potential == settings.dynamics.potential == "7net-0"
     assert settings.dynamics.temperatures_k == (500.0, 600.0)
     assert settings.dynamics.production_ps == 7.0

@@ -62,7 +62,7 @@ def test_the_orderings_of_li3ycl6_are_those_of_the_literature(capfd):
     # 30-atom cell with the refined occupancies kept per orbit: 6!/(5!1!) 6!/(4!2!) 2 2 = 360, 30 distinct.
     found = answer(capfd, "enumerate", "Li3YCl6", "--supercell", "1,1,1", "--count-only")
     assert (found["total"], found["distinct"]) == (360, 30)
-    assert found["supercell"] == [1, 1, 1]
+    assert found["supercell"] == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
     assert found["composition"] == "Li9 Y3 Cl18"
     assert found["distinct_after_exclusions"] is None
     assert 0 < found["deviation"] < 0.1

@@ -8,7 +8,8 @@ import gemmi
 import numpy as np
 
 from halion.crystal.types import DisorderedCrystal, Orbit
-from halion.orderings.types import Composition, OrbitComposition
+from halion.orderings.lattice import cell_count
+from halion.orderings.types import Composition, OrbitComposition, Supercell, as_supercell
 
 Site = tuple[str, tuple[float, float, float], dict[str, float]]  # label, xyz, occupancy
 
@@ -177,10 +178,11 @@ def primitive(conventional: DisorderedCrystal) -> DisorderedCrystal:
 
 
 def composed(
-    crystal: DisorderedCrystal, supercell: tuple[int, int, int], counts: dict[str, dict[str, int]]
+    crystal: DisorderedCrystal, supercell: Supercell | tuple[int, int, int], counts: dict[str, dict[str, int]]
 ) -> Composition:
     """A composition by hand: atoms on the orbits named by label; the others as refined, rounded."""
-    n_cells = int(np.prod(supercell))
+    supercell = as_supercell(supercell)
+    n_cells = cell_count(supercell)
     orbits = []
     for index, orbit in enumerate(crystal.orbits):
         n_sites = orbit.n_sites * n_cells

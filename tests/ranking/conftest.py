@@ -7,7 +7,7 @@ import pytest
 import torch
 from ase.calculators.emt import EMT
 
-from halion.orderings.types import Composition, OrderingCount, OrderingSet
+from halion.orderings.types import Composition, OrderingCount, OrderingSet, as_supercell
 from halion.potentials import ChgnetPotential, PotentialFromAse
 
 torch.set_num_threads(1)
@@ -32,7 +32,9 @@ def _ordering_set(cell, fractional, charges, occupation, multiplicity=None) -> O
     return OrderingSet(
         crystal_name="by hand",
         compositions=(
-            Composition(supercell=(1, 1, 1), orbits=(), formula="by hand", charge=0.0, deviation=0.0, ties=0),
+            Composition(
+                supercell=as_supercell((1, 1, 1)), orbits=(), formula="by hand", charge=0.0, deviation=0.0, ties=0
+            ),
         ),
         count=OrderingCount(total=total, distinct=len(occupation), group_order=1),
         excluded_below=0.0,

@@ -13,7 +13,7 @@ from ase.spacegroup import crystal as build_crystal
 
 from halion.crystal.types import ClosePair, DisorderedCrystal, Orbit
 from halion.dynamics.types import Equilibration
-from halion.orderings.types import Composition, OrbitComposition, OrderingCount
+from halion.orderings.types import Composition, OrbitComposition, OrderingCount, as_supercell
 from halion.ranking.types import RankedOrdering, Ranking, Relaxation
 from halion.report.types import Failure, StudyResults
 from halion.settings import resolve
@@ -77,7 +77,7 @@ def composition() -> Composition:
             )
         )
     return Composition(
-        supercell=(1, 1, 2),
+        supercell=as_supercell((1, 1, 2)),
         orbits=tuple(parts),
         formula="Li12 Y4 Br24",
         charge=0.0,

@@ -16,7 +16,7 @@ from halion.cli.options import (
     given,
     new_file,
     room_settings,
-    triple,
+    supercell_of,
 )
 from halion.cli.terminal import Shown, Table, Watcher, stop_on_signal
 from halion.errors import SettingsError
@@ -70,7 +70,7 @@ def orderings_options(
     """Settings from the options that name orderings."""
     return room_settings(
         orderings=given(
-            supercell=triple(supercell, "--supercell"),
+            supercell=supercell_of(supercell, "--supercell"),
             max_atoms=max_atoms,
             closest_cations_angstrom=closest_cations,
             limit=limit,
@@ -101,7 +101,7 @@ def _record(
     return {
         "crystal": crystal.name,
         "space_group": crystal.space_group,
-        "supercell": list(composition.supercell),
+        "supercell": to_record(composition.supercell),
         "composition": composition.formula,
         "n_atoms": composition.n_atoms,
         "deviation": composition.deviation,
@@ -118,6 +118,8 @@ def _record(
 
 
 def _text(crystal: DisorderedCrystal, composition: Composition, record: dict[str, Any]) -> list[str | Table]:
+    from halion.orderings import supercell_name
+
     rows = tuple(
         (
             orbit.wyckoff,
@@ -129,7 +131,7 @@ def _text(crystal: DisorderedCrystal, composition: Composition, record: dict[str
         )
         for orbit in composition.orbits
     )
-    size = "x".join(str(n) for n in composition.supercell)
+    size = supercell_name(composition.supercell)
     text: list[str | Table] = [
         f"{crystal.name}  {crystal.space_group}  {size} cell: {composition.formula}, {composition.n_atoms} atoms",
         Table(headings=("site", "labels", "sites", "refined", "atoms", "deviation"), rows=rows),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,14 +30,16 @@ __all__ = [
     "new_file",
     "numbers",
     "room_settings",
-    "triple",
+    "supercell_of",
 ]
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else.")]
 Supercell = Annotated[
     str | None,
     typer.Option(
-        metavar="A,B,C", help="Repeats of the refined cell, e.g. 1,1,2; not given: the best fit within --max-atoms."
+        metavar="A,B,C",
+        help="Repeats of the refined cell, e.g. 1,1,2, or the nine numbers of a matrix, row after row; not given: "
+        "the best fit within --max-atoms.",
     ),
 ]
 MaxAtoms = Annotated[int | None, typer.Option(metavar="N", help="Largest ordered cell tried. (default: 80)")]
@@ -61,21 +64,24 @@ MaxSteps = Annotated[int | None, typer.Option(metavar="N", help="Most relaxation
 Folder = Annotated[Path, typer.Option(metavar="FOLDER", help="Where files are written.")]
 
 
-def triple(text: str | None, option: str) -> tuple[int, int, int] | None:
-    """Three positive whole numbers, e.g. "1,1,2"; None stays None.
+def supercell_of(text: str | None, option: str) -> tuple[int, ...] | tuple[tuple[int, ...], ...] | None:
+    """Repeats along a, b, c, "1,1,2", or the rows of a matrix, "1,0,0,0,1,0,1,0,2"; None stays None.
 
     Raises:
-        SettingsError: something else.
+        SettingsError: something else. Whether the matrix is singular is the settings' question.
     """
     if text is None:
         return None
-    words = text.replace("x", ",").split(",")
-    if len(words) != 3 or not all(word.strip().isdecimal() and int(word) > 0 for word in words):
+    words = [word.strip() for word in text.replace("x", ",").split(",")]
+    is_repeats = len(words) == 3 and all(word.isascii() and word.isdecimal() and int(word) > 0 for word in words)
+    is_matrix = len(words) == 9 and all(re.fullmatch(r"-?[0-9]{1,6}", word) for word in words)
+    if not is_repeats and not is_matrix:
         raise SettingsError(
-            f"{option} takes three positive whole numbers, got '{text}'", fix=f"{option} 1,1,2   (along a, b, c)"
+            f"{option} takes three positive whole numbers, or the nine whole numbers of a matrix, got '{text}'",
+            fix=f"{option} 1,1,2   (along a, b, c; or {option} 1,0,0,0,1,0,1,0,2 row after row)",
         )
-    a, b, c = (int(word) for word in words)
-    return a, b, c
+    values = tuple(int(word) for word in words)
+    return values if is_repeats else (values[:3], values[3:6], values[6:])
 
 
 def numbers(text: str | None, option: str, unit: str) -> list[float] | None:

@@ -59,8 +59,10 @@ def command(
 
 
 def _text(plan: StudyPlan) -> list[str]:
+    from halion.orderings.types import supercell_name
+
     low, high = plan.relaxation_hours
-    size = "x".join(str(n) for n in plan.composition.supercell)
+    size = supercell_name(plan.composition.supercell)
     temperatures = ", ".join(f"{temperature_k:g}" for temperature_k in plan.temperatures_k)
     return [
         f"{plan.title}: {size} cell, {plan.composition.formula}, farthest occupancy off by "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from halion.cli.options import numbers, triple
+from halion.cli.options import numbers, supercell_of
 from halion.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -25,7 +25,10 @@ Source = Annotated[
 Preset = Annotated[
     str | None, typer.Option(metavar="quick|paper", help="Protocol that fills what is not given. (default: quick)")
 ]
-RunSupercell = Annotated[str | None, typer.Option(metavar="A,B,C", help="Repeats of the refined cell, e.g. 1,1,2.")]
+RunSupercell = Annotated[
+    str | None,
+    typer.Option(metavar="A,B,C", help="Repeats of the refined cell, e.g. 1,1,2, or nine numbers of a matrix."),
+]
 RunMaxAtoms = Annotated[
     int | None, typer.Option(metavar="N", help="Largest ordered cell tried without --supercell.")
 ]
@@ -71,7 +74,7 @@ class StudyOverrides:
         values: dict[str, Any] = {}
         pairs = {
             "preset": self.preset,
-            "orderings.supercell": triple(self.supercell, "--supercell"),
+            "orderings.supercell": supercell_of(self.supercell, "--supercell"),
             "orderings.max_atoms": self.max_atoms,
             "ranking.potential": self.potential,
             "dynamics.potential": self.potential,

@@ -7,7 +7,16 @@ from halion.orderings.enumerate import enumerate_orderings
 from halion.orderings.exclusions import exclusion_distances
 from halion.orderings.store import load_orderings, save_orderings
 from halion.orderings.supercell import choose_supercell
-from halion.orderings.types import Composition, OrbitComposition, OrderingCount, OrderingSet, PairExclusion
+from halion.orderings.types import (
+    Composition,
+    OrbitComposition,
+    OrderingCount,
+    OrderingSet,
+    PairExclusion,
+    Supercell,
+    as_supercell,
+    supercell_name,
+)
 
 __all__ = [
     "Composition",
@@ -15,6 +24,8 @@ __all__ = [
     "OrderingCount",
     "OrderingSet",
     "PairExclusion",
+    "Supercell",
+    "as_supercell",
     "choose_composition",
     "choose_supercell",
     "composition_for",
@@ -23,4 +34,5 @@ __all__ = [
     "exclusion_distances",
     "load_orderings",
     "save_orderings",
+    "supercell_name",
 ]

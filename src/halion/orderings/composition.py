@@ -14,7 +14,7 @@ be neutral nor keep the formula.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -22,9 +22,17 @@ import numpy as np
 from halion.crystal.types import DisorderedCrystal, Orbit
 from halion.errors import OrderingError
 from halion.orderings.exclusions import exclusion_distances
+from halion.orderings.lattice import cell_count
 from halion.orderings.placement import FULL, TIE, Split, cheapest_split, splits_by_cost
 from halion.orderings.search import has_ordering
-from halion.orderings.types import Composition, OrbitComposition, PairExclusion
+from halion.orderings.types import (
+    Composition,
+    OrbitComposition,
+    PairExclusion,
+    Supercell,
+    as_supercell,
+    supercell_name,
+)
 
 __all__ = ["choose_composition"]
 
@@ -39,13 +47,13 @@ _TRY_CELLS = 8  # cells looked through for a supercell to suggest
 
 
 def choose_composition(
-    crystal: DisorderedCrystal, supercell: tuple[int, int, int], *, closest_cations: float = 0.0
+    crystal: DisorderedCrystal, supercell: Supercell | Sequence[int], *, closest_cations: float = 0.0
 ) -> Composition:
     """The neutral whole-atom composition of a supercell nearest to the refinement (measure: module docstring).
 
     Args:
         crystal: the disordered crystal.
-        supercell: repeats of its cell along a, b, c.
+        supercell: repeats of its cell along a, b, c, or a matrix whose rows are the supercell's vectors.
         closest_cations: pass over compositions all of whose orderings have cations too close (Angstrom, see
             `exclusion_distances`); 0: do not look. When the nearest few dozen are all impossible the nearest is
             given, and `enumerate_orderings` says why it cannot be ordered.
@@ -58,7 +66,8 @@ def choose_composition(
     tests/orderings/test_orderings_composition.py against trying all compositions, and the published cells.
     """
     _refuse_charged(crystal)
-    found = _nearest(crystal, math.prod(supercell))
+    supercell = as_supercell(supercell)
+    found = _nearest(crystal, cell_count(supercell))
     if found is None:
         raise _not_neutral(crystal, supercell)
     nearest = _compose(crystal, supercell, *found)
@@ -68,10 +77,9 @@ def choose_composition(
     return _nearest_possible(crystal, nearest, exclusions) or nearest
 
 
-def _compose(crystal: DisorderedCrystal, supercell: tuple[int, int, int], split: Split, ties: int) -> Composition:
-    n_cells = math.prod(supercell)
+def _compose(crystal: DisorderedCrystal, supercell: Supercell, split: Split, ties: int) -> Composition:
     orbits = tuple(
-        _orbit_composition(index, orbit, n_cells, counts)
+        _orbit_composition(index, orbit, cell_count(supercell), counts)
         for index, (orbit, counts) in enumerate(zip(crystal.orbits, split))
     )
     amounts: dict[str, int] = {}
@@ -80,7 +88,7 @@ def _compose(crystal: DisorderedCrystal, supercell: tuple[int, int, int], split:
             amounts[element] = amounts.get(element, 0) + count
     charge = sum(crystal.charges[element] * count for element, count in amounts.items())
     return Composition(
-        supercell=tuple(int(n) for n in supercell),
+        supercell=supercell,
         orbits=orbits,
         formula=_formula(amounts, crystal.charges),
         charge=round(charge, 9) + 0.0,
@@ -95,8 +103,9 @@ def _nearest_possible(
     """The nearest composition of the same formula that has an ordering, among the next few dozen."""
     elements = list(dict.fromkeys(element for orbit in crystal.orbits for element in orbit.occupancy))
     totals = tuple(sum(orbit.counts.get(element, 0) for orbit in nearest.orbits) for element in elements)
-    n_cells = math.prod(nearest.supercell)
-    splits = splits_by_cost(crystal, elements, totals, n_cells, bound=_FARTHEST, most=_MOST_SPLITS)
+    splits = splits_by_cost(
+        crystal, elements, totals, cell_count(nearest.supercell), bound=_FARTHEST, most=_MOST_SPLITS
+    )
     first: tuple[float, Composition] | None = None
     ties = 0
     for cost, split in splits:
@@ -210,16 +219,16 @@ def _refuse_charged(crystal: DisorderedCrystal) -> None:
         )
 
 
-def _not_neutral(crystal: DisorderedCrystal, supercell: tuple[int, int, int]) -> OrderingError:
-    n_cells = math.prod(supercell)
-    other = next((n for n in range(1, _TRY_CELLS + 1) if n != n_cells and _nearest(crystal, n) is not None), None)
+def _not_neutral(crystal: DisorderedCrystal, supercell: Supercell) -> OrderingError:
+    n_here = cell_count(supercell)
+    other = next((n for n in range(1, _TRY_CELLS + 1) if n != n_here and _nearest(crystal, n) is not None), None)
     if other is None:
         fix = f"correct the occupancies or charges: no supercell of up to {_TRY_CELLS} cells is neutral either"
     else:
         fix = f"orderings: {{supercell: [1, 1, {other}]}}   (the smallest other number of cells that is neutral)"
     return OrderingError(
-        f"no whole-atom composition of the {'x'.join(map(str, supercell))} supercell is neutral: the refined "
-        f"{crystal.formula} per cell carries {crystal.charge * n_cells:+.3f} e in it before rounding",
+        f"no whole-atom composition of the {supercell_name(supercell)} supercell is neutral: the refined "
+        f"{crystal.formula} per cell carries {crystal.charge * n_here:+.3f} e in it before rounding",
         where=crystal.name,
         fix=fix,
     )

@@ -15,7 +15,7 @@ from halion.orderings.count import count_orderings
 from halion.orderings.exclusions import exclusion_distances
 from halion.orderings.problem import Problem, describe, state_problem
 from halion.orderings.search import has_ordering, search
-from halion.orderings.types import Composition, OrderingCount, OrderingSet, PairExclusion
+from halion.orderings.types import Composition, OrderingCount, OrderingSet, PairExclusion, supercell_name
 from halion.progress import Progress, Stop, never, silent
 
 __all__ = ["enumerate_orderings"]
@@ -76,7 +76,7 @@ def enumerate_orderings(
         raise OrderingError(
             f"the search was given up: {kept.n_orderings} orderings in which no cations are too close were found "
             f"among {count.distinct}, and nearly all of its work led to none",
-            where=f"{crystal.name}, supercell {'x'.join(map(str, composition.supercell))}",
+            where=f"{crystal.name}, supercell {supercell_name(composition.supercell)}",
             fix="a smaller orderings.supercell, or a smaller orderings.closest_cations_angstrom",
         )
     if kept.n_orderings > limit:
@@ -152,7 +152,7 @@ def _too_many(
 ) -> OrderingError:
     mib = count.distinct * sum(orbit.n_sites for orbit in composition.orbits) / 2**20
     return OrderingError(
-        f"the {'x'.join(map(str, composition.supercell))} supercell {composition.formula} has more than {limit} "
+        f"the {supercell_name(composition.supercell)} supercell {composition.formula} has more than {limit} "
         f"distinct orderings ({count.distinct} of {count.total} before exclusions, {mib:.3g} MiB)",
         where=crystal.name,
         fix=f"lower orderings.max_atoms (this cell has {composition.n_atoms}), choose a smaller "
@@ -174,6 +174,6 @@ def _impossible(
             break
     return OrderingError(
         f"two sites are too close in every ordering of {composition.formula}; pairs never filled together: {lines}",
-        where=f"{crystal.name}, supercell {'x'.join(map(str, composition.supercell))}",
+        where=f"{crystal.name}, supercell {supercell_name(composition.supercell)}",
         fix=fix,
     )

@@ -16,12 +16,15 @@ from numpy.typing import NDArray
 from halion.arrays import FloatArray, IntArray
 from halion.crystal.types import DisorderedCrystal, Orbit
 from halion.errors import OrderingError
+from halion.orderings.lattice import cell_numbers, cell_offsets, is_diagonal, keeps_lattice
+from halion.orderings.types import Supercell, as_supercell
 
-__all__ = ["SupercellSites", "site_permutations", "supercell_offsets", "supercell_sites"]
+__all__ = ["SupercellSites", "site_permutations", "supercell_sites"]
 
 # An operation must bring a site this near to another of its orbit, Angstrom: refined coordinates and symmetry
 # searches agree to some 0.01, and sites of one orbit that lie nearer than this would be one site.
 _SAME_SITE = 0.1
+_BORDER = 1e-9  # in cell vectors: far above rounding errors, far below the precision of coordinates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,57 +42,68 @@ class SupercellSites:
     site_orbit: IntArray
 
 
-def supercell_offsets(supercell: tuple[int, int, int]) -> IntArray:
-    """(n_cells, 3) integer offsets of the parent cells in a supercell, the last index fastest."""
-    return np.stack(np.meshgrid(*[np.arange(n) for n in supercell], indexing="ij"), axis=-1).reshape(-1, 3)
+def supercell_sites(crystal: DisorderedCrystal, supercell: Supercell | Sequence[int]) -> SupercellSites:
+    """All sites of a supercell.
 
-
-def supercell_sites(crystal: DisorderedCrystal, supercell: tuple[int, int, int]) -> SupercellSites:
-    """All sites of a supercell of p, q, r cells along a, b, c.
-
+    Args:
+        crystal: the disordered crystal.
+        supercell: repeats of its cell along a, b, c, or a matrix whose rows are the supercell's vectors.
     Raises:
-        OrderingError: a repeat below one.
+        OrderingError: a repeat below one, or a matrix that is singular or not of whole numbers.
+
+    Checked by tests/orderings/test_orderings_sites.py: each stands where the parent puts it.
     """
-    _check_supercell(supercell)
-    repeats = np.array(supercell)
-    offsets = supercell_offsets(supercell)
+    supercell = as_supercell(supercell)
+    matrix = np.array(supercell)
+    offsets = cell_offsets(supercell)
     blocks = [
-        (((orbit.fractional % 1.0)[:, None] + offsets[None]) / repeats).reshape(-1, 3) for orbit in crystal.orbits
+        _in_supercell((orbit.fractional % 1.0)[:, None] + offsets[None], supercell).reshape(-1, 3)
+        for orbit in crystal.orbits
     ]
     return SupercellSites(
-        cell=crystal.cell * repeats[:, None],
+        cell=matrix @ crystal.cell,
         fractional=np.concatenate(blocks),
         site_orbit=np.repeat(np.arange(len(crystal.orbits)), [len(block) for block in blocks]),
     )
 
 
+def _in_supercell(points: FloatArray, supercell: Supercell) -> FloatArray:
+    """Coordinates on the supercell's vectors, in [0, 1), of points on the crystal's: u = x P^-1."""
+    matrix = np.array(supercell)
+    if is_diagonal(supercell):
+        return points / np.diagonal(matrix)  # inside already, and exact where a repeat is one
+    inside = points @ np.linalg.inv(matrix)
+    # Rounding leaves whole numbers a little below themselves; they are the border at zero, not the one at one.
+    inside = inside - np.floor(inside + _BORDER)
+    return np.maximum(inside, 0.0)
+
+
 def site_permutations(
-    crystal: DisorderedCrystal, supercell: tuple[int, int, int], orbits: Sequence[int]
+    crystal: DisorderedCrystal, supercell: Supercell | Sequence[int], orbits: Sequence[int]
 ) -> NDArray[np.int32]:
     """Different permutations of the sites of some orbits under the supercell's symmetry group.
 
-    An operation x -> R x + t of the parent is kept when P^-1 R P is integer (P = diag(supercell)); each is combined
-    with every lattice translation of the parent in the supercell. Site i of cell c goes to the site j and the cell
-    (R c + s + translation) mod P with R x_i + t = x_j + s: integer arithmetic once the parent is matched.
+    An operation x -> R x + t of the parent is kept when it maps the supercell's lattice to itself: P R^T P^-1 is
+    integer (rows of P are the supercell's vectors); each is combined with every lattice translation of the parent
+    in the supercell. Site i of cell c goes to the site j and the cell R c + s + translation, up to vectors of the
+    supercell, with R x_i + t = x_j + s: integer arithmetic once the parent is matched.
 
     Args:
         crystal: the parent, its operations on fractional coordinates of its cell, centrings included.
-        supercell: repeats of its cell along a, b, c.
+        supercell: repeats of its cell along a, b, c, or a matrix whose rows are the supercell's vectors.
         orbits: the orbits to permute; their sites are numbered on from zero in this order, each orbit's in the
             order of `supercell_sites`.
     Returns:
         (group_order, n_sites) image of every site, no row twice, the identity first.
     Raises:
-        OrderingError: an operation does not map an orbit to itself; a repeat below one.
+        OrderingError: an operation does not map an orbit to itself; a supercell that is none.
 
     Checked by tests/orderings/test_orderings_sites.py: each permutation keeps distances, the set is closed.
     """
-    _check_supercell(supercell)
-    repeats = np.array(supercell)
-    offsets = supercell_offsets(supercell)
-    scaled = crystal.rotations * repeats[None, None, :]
-    keeps_lattice = np.all(scaled % repeats[None, :, None] == 0, axis=(1, 2))
-    rotations, translations = crystal.rotations[keeps_lattice], crystal.translations[keeps_lattice]
+    supercell = as_supercell(supercell)
+    offsets = cell_offsets(supercell)
+    kept = keeps_lattice(crystal.rotations, supercell)
+    rotations, translations = crystal.rotations[kept], crystal.translations[kept]
     n_sites = len(offsets) * sum(crystal.orbits[index].n_sites for index in orbits)
     images = np.empty((len(rotations), len(offsets), n_sites), dtype=np.int32)
     begin = 0
@@ -99,8 +113,8 @@ def site_permutations(
         for k, (rotation, translation) in enumerate(zip(rotations, translations)):
             image, shift = _parent_image(crystal, orbit, rotation, translation)
             cell = shift[:, None, :] + offsets @ rotation.T  # (site, cell, 3)
-            cell = (cell[None] + offsets[:, None, None]) % repeats  # (lattice translation, site, cell, 3)
-            number = (cell[..., 0] * repeats[1] + cell[..., 1]) * repeats[2] + cell[..., 2]
+            cell = cell[None] + offsets[:, None, None]  # (lattice translation, site, cell, 3)
+            number = cell_numbers(supercell, cell)
             images[k, :, begin:end] = (begin + image[None, :, None] * len(offsets) + number).reshape(
                 len(offsets), -1
             )
@@ -128,11 +142,3 @@ def _parent_image(
             fix="check the coordinates and the symmetry operations of the crystal file",
         )
     return image, shift[rows, image]
-
-
-def _check_supercell(supercell: tuple[int, int, int]) -> None:
-    if len(supercell) != 3 or any(int(n) != n or n < 1 for n in supercell):
-        raise OrderingError(
-            f"a supercell is three whole numbers of at least one, not {tuple(supercell)}",
-            fix="orderings: {supercell: [1, 1, 2]}   (repeats along a, b, c)",
-        )

@@ -14,7 +14,7 @@ from halion.orderings.composition import choose_composition
 from halion.orderings.count import count_orderings
 from halion.orderings.exclusions import exclusion_distances
 from halion.orderings.search import distinct_up_to
-from halion.orderings.types import Composition, PairExclusion
+from halion.orderings.types import Composition, PairExclusion, Supercell, as_supercell
 
 __all__ = ["choose_supercell"]
 
@@ -24,7 +24,7 @@ _SAME_DEVIATION = 1e-3
 
 def choose_supercell(
     crystal: DisorderedCrystal, max_atoms: int, *, limit: int | None = None, closest_cations: float = 0.0
-) -> tuple[int, int, int]:
+) -> Supercell:
     """The diagonal supercell of at most `max_atoms` atoms whose best neutral composition deviates least.
 
     Ties (deviations within 0.001) go to fewer atoms, then to the longest shortest distance between periodic
@@ -60,11 +60,12 @@ def choose_supercell(
     if not candidates:
         raise _no_supercell(crystal, max_atoms, limit, reasons)
     least = min(composition.deviation for composition, _ in candidates)
-    return min(
+    best = min(
         (composition.n_atoms, *_anisotropy(crystal.cell, supercell), supercell)
         for composition, supercell in candidates
         if composition.deviation <= least + _SAME_DEVIATION
     )[-1]
+    return as_supercell(best)
 
 
 def _is_within(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halion.arrays import FloatArray, IntArray
+from halion.errors import OrderingError
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -22,9 +23,63 @@ __all__ = [
     "OrderingSet",
     "PairExclusion",
     "Sample",
+    "Supercell",
+    "as_supercell",
+    "supercell_name",
 ]
 
 Measure = Literal["colourings", "orderings", "low-energy"]
+# Rows are the supercell's vectors in units of the crystal's cell vectors.
+Supercell = tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]]
+
+
+def as_supercell(given: Supercell | Sequence[int]) -> Supercell:
+    """A supercell from repeats along a, b, c or from a matrix of whole numbers.
+
+    Args:
+        given: three whole numbers of at least one, or three rows of three whole numbers with a determinant:
+            the supercell's vectors in units of the crystal's. A negative determinant is a left-handed cell.
+    Raises:
+        OrderingError: anything else, singular matrices among them.
+
+    Checked by tests/orderings/test_orderings_lattice.py.
+    """
+    try:
+        matrix = np.array(given, dtype=float)
+    except (TypeError, ValueError):
+        matrix = np.zeros(0)
+    is_repeats = matrix.shape == (3,) and bool(np.all(matrix >= 1))
+    if is_repeats:
+        matrix = np.diag(matrix)
+    if matrix.shape != (3, 3) or not np.all(np.isfinite(matrix)) or np.any(matrix != np.rint(matrix)):
+        raise _no_supercell(given, "")
+    rows = [[int(n) for n in row] for row in matrix]
+    if _determinant(rows) == 0:
+        raise _no_supercell(given, ": its determinant is zero")
+    return tuple(tuple(row) for row in rows)
+
+
+def _determinant(m: list[list[int]]) -> int:
+    """Of a 3x3 matrix of whole numbers, exact."""
+    return sum(
+        m[0][k] * (m[1][(k + 1) % 3] * m[2][(k + 2) % 3] - m[1][(k + 2) % 3] * m[2][(k + 1) % 3]) for k in range(3)
+    )
+
+
+def _no_supercell(given: object, why: str) -> OrderingError:
+    return OrderingError(
+        "a supercell is three whole numbers of at least one, or a 3x3 matrix of whole numbers with a determinant, "
+        f"not {given}{why}",
+        fix="orderings: {supercell: [1, 1, 2]}   (repeats along a, b, c; or [[1, 0, 0], [0, 1, 0], [1, 0, 2]])",
+    )
+
+
+def supercell_name(supercell: Supercell | Sequence[int]) -> str:
+    """ "1x1x2" for repeats along a, b, c; otherwise the matrix, "[[1,0,0],[0,1,0],[1,0,2]]"."""
+    rows = as_supercell(supercell)
+    if all((rows[i][j] > 0) if i == j else (rows[i][j] == 0) for i in range(3) for j in range(3)):
+        return "x".join(str(rows[k][k]) for k in range(3))
+    return "[" + ",".join("[" + ",".join(map(str, row)) + "]" for row in rows) + "]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +108,7 @@ class Composition:
     """Whole atoms on every orbit of a supercell: neutral, nearest to the refinement.
 
     Attributes:
-        supercell: repeats of the crystal's cell along a, b, c.
+        supercell: its vectors, as rows, in units of the crystal's cell vectors.
         orbits: one entry per orbit of the crystal.
         formula: e.g. "Li12 Y4 Br24".
         charge: total charge, e (zero).
@@ -61,7 +116,7 @@ class Composition:
         ties: how many other neutral compositions lie equally near (within 1e-6 in the weighted distance).
     """
 
-    supercell: tuple[int, int, int]
+    supercell: Supercell
     orbits: tuple[OrbitComposition, ...]
     formula: str
     charge: float

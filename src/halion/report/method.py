@@ -5,6 +5,7 @@ from __future__ import annotations
 import yaml
 
 import halion
+from halion.orderings.types import supercell_name
 from halion.report.text import plus_minus, short
 from halion.report.types import StudyResults
 from halion.settings import StudySettings, resolve
@@ -29,7 +30,7 @@ def method_paragraph(results: StudyResults) -> str:
 
 def _structures(results: StudyResults, settings: StudySettings) -> str:
     composition, count = results.composition, results.count
-    cell = " × ".join(str(repeat) for repeat in composition.supercell)
+    cell = supercell_name(composition.supercell).replace("x", " × ")
     text = (
         f"Orderings of the refined crystal {results.crystal.name} (space group {results.crystal.space_group}) were "
         f"enumerated with halion {halion.__version__} in a {cell} supercell of {composition.n_atoms} atoms "

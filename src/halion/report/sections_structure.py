@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 
+from halion.orderings.types import supercell_name
 from halion.report.page import Material, Section, figure_block, paragraphs, table_block
 from halion.report.scene import Scene
 from halion.report.text import fixed, short
@@ -65,7 +66,7 @@ def orderings_section(results: StudyResults, material: Material) -> Section:
     composition, ranking = results.composition, results.ranking
     others = "composition lies" if composition.ties == 1 else "compositions lie"
     ties = f" {composition.ties} other neutral {others} equally near." if composition.ties else ""
-    cell = "×".join(map(str, composition.supercell))
+    cell = supercell_name(composition.supercell).replace("x", "×")
     text = (
         f"Supercell {cell}: {composition.formula}, {composition.n_atoms} atoms, "
         f"charge {fixed(composition.charge, 2)} e; "
