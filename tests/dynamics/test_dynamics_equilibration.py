@@ -14,7 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_dynamics_run import StopAfter, assert_same
 
-from halion.dynamics import Equilibration, equilibrate, last_state, open_trajectory, produce, repeated
+from halion.dynamics import (
+    Equilibration,
+    equilibrate,
+    kinetic_temperature,
+    open_trajectory,
+    produce,
+    repeated,
+    thermal_momenta,
+)
 from halion.dynamics.equilibration import block_error, seed_of, stages
 from halion.errors import InputError, Interrupted
 from halion.records import from_record, to_record
@@ -90,15 +98,31 @@ def test_mean_cell_is_that_of_the_last_part(tmp_path: Path) -> None:
     assert found.mean_pressure_gpa == pytest.approx(npt.pressure_gpa[window].mean(), rel=1e-13)
 
 
-def test_last_structure_lies_in_the_mean_cell(tmp_path: Path) -> None:
-    """Fractional coordinates and momenta are kept, atoms are not wrapped."""
+def test_the_frame_nearest_to_the_mean_cell_lies_in_it(tmp_path: Path) -> None:
+    """Fractional coordinates are kept and not wrapped; of all frames of the window none is strained less."""
     found = equilibrate(tmp_path, copper(), emt(), SHORT, 300.0)
-    state = last_state(tmp_path / "npt")
+    npt = open_trajectory(tmp_path / "npt")
+    window = np.flatnonzero(npt.time_ps > 0.08 - 0.05 + 1e-9)
     np.testing.assert_allclose(found.atoms.cell.array, found.mean_cell, rtol=0, atol=0)
-    fractional = state["positions"] @ np.linalg.inv(state["cell"])
-    np.testing.assert_allclose(found.atoms.positions @ np.linalg.inv(found.mean_cell), fractional, atol=1e-13)
+    fractional = found.atoms.positions @ np.linalg.inv(found.mean_cell)
     assert fractional.min() < 0  # atoms that sit on the faces have left the cell
-    assert same_bits(found.momenta, state["momenta"])
+    strains = [np.linalg.norm(np.linalg.inv(npt.cells[k]) @ found.mean_cell - np.eye(3)) for k in window]
+    nearest = window[int(np.argmin(strains))]
+    assert nearest != window[-1]  # else this would not tell it from the last one
+    expected = npt.positions[nearest] @ np.linalg.inv(npt.cells[nearest])
+    np.testing.assert_allclose(fractional, expected, rtol=0, atol=1e-12)
+
+
+def test_production_starts_with_momenta_of_its_own(tmp_path: Path) -> None:
+    """At the temperature, at rest as a whole, others than those that heating began with."""
+    found = equilibrate(tmp_path, copper(), emt(), SHORT, 300.0)
+    masses = copper().get_masses()
+    assert kinetic_temperature(found.momenta, masses) == pytest.approx(300.0, rel=1e-12)
+    assert np.abs(found.momenta.sum(axis=0)).max() < 1e-12
+    cold = thermal_momenta(masses, SHORT.initial_temperature_k, seed_of(SHORT.seed, 300.0))
+    cosine = np.sum(cold * found.momenta) / np.linalg.norm(cold) / np.linalg.norm(found.momenta)
+    assert abs(cosine) < 0.8  # 24 numbers: four standard deviations of independent ones
+    assert same_bits(found.momenta, equilibrate(tmp_path, copper(), emt(), SHORT, 300.0).momenta)
 
 
 def test_mean_cell_of_springs_is_that_of_their_length(tmp_path: Path) -> None:

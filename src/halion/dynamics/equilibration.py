@@ -35,6 +35,7 @@ __all__ = [
     "stages",
 ]
 
+_PRODUCTION = 1  # its velocities are others than those of the equilibration
 # Fewer blocks than this do not tell their own spread.
 _FEWEST_BLOCKS = 8
 
@@ -53,8 +54,10 @@ def equilibrate(
 
     The stages lie in the subfolders heat/, nvt/ and npt/, those of no length are skipped; the same call again
     resumes or returns. Velocities start at `settings.initial_temperature_k` with `seed_of(settings.seed,
-    temperature_k)`. Mean cell: the mean of the cell matrix over the last `cell_average_ps`; the last structure is
-    put into it with its fractional coordinates, unwrapped, and its momenta.
+    temperature_k)`. Mean cell: the mean of the cell matrix over the last `cell_average_ps`. The frame of that
+    window whose cell is nearest to it is put into it with its fractional coordinates, unwrapped: a small cell
+    swings far, and its last frame may be strained by a tenth. Momenta are drawn anew; in the canonical ensemble
+    they know nothing of the positions.
 
     Args:
         folder: of this equilibration.
@@ -169,12 +172,12 @@ def repeated(atoms: Atoms, repeat: tuple[int, int, int]) -> Atoms:
     return Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True).repeat(repeat)
 
 
-def seed_of(seed: int, temperature_k: float) -> int:
+def seed_of(seed: int, temperature_k: float, *stage: int) -> int:
     """Seed of the velocities at one temperature: different for each, the same on every machine.
 
-    The first 32-bit word of numpy's SeedSequence of (seed, temperature in mK).
+    The first 32-bit word of numpy's SeedSequence of (seed, temperature in mK, stage if one is given).
     """
-    return int(np.random.SeedSequence((seed, round(1000 * temperature_k))).generate_state(1)[0])
+    return int(np.random.SeedSequence((seed, round(1000 * temperature_k), *stage)).generate_state(1)[0])
 
 
 def stages(settings: DynamicsSettings, temperature_k: float) -> dict[str, MdStage]:
@@ -210,22 +213,25 @@ def block_error(series: FloatArray) -> float:
 
 
 def _average(
-    trajectory: Trajectory, last: Atoms, settings: DynamicsSettings, temperature_k: float
+    trajectory: Trajectory, structure: Atoms, settings: DynamicsSettings, temperature_k: float
 ) -> Equilibration:
-    window = trajectory.steps > trajectory.steps[-1] - _steps(settings.cell_average_ps, settings)
-    mean_cell = trajectory.cells[window].mean(axis=0)
-    volumes = np.abs(np.linalg.det(trajectory.cells[window])) / len(last)
-    fractional = np.linalg.solve(last.cell.array.T, last.positions.T).T
+    window = np.flatnonzero(trajectory.steps > trajectory.steps[-1] - _steps(settings.cell_average_ps, settings))
+    cells = trajectory.cells[window]
+    mean_cell = cells.mean(axis=0)
+    volumes = np.abs(np.linalg.det(cells)) / len(structure)
+    nearest = int(np.argmin(np.linalg.norm(np.linalg.solve(cells, mean_cell) - np.eye(3), axis=(1, 2))))
+    fractional = np.linalg.solve(cells[nearest].T, trajectory.positions[window[nearest]].T.astype(float)).T
+    seed = seed_of(settings.seed, temperature_k, _PRODUCTION)
     return Equilibration(
         temperature_k=temperature_k,
         pressure_gpa=settings.pressure_gpa,
-        atoms=Atoms(last.numbers, positions=fractional @ mean_cell, cell=mean_cell, pbc=True),
+        atoms=Atoms(structure.numbers, positions=fractional @ mean_cell, cell=mean_cell, pbc=True),
         mean_cell=mean_cell,
         volume_per_atom=float(volumes.mean()),
         volume_per_atom_std=block_error(volumes),
         mean_temperature_k=float(trajectory.temperature_k[window].mean()),
         mean_pressure_gpa=float(trajectory.pressure_gpa[window].mean()),
-        momenta=last.get_momenta(),
+        momenta=thermal_momenta(structure.get_masses(), temperature_k, seed),
     )
 
 

@@ -114,13 +114,13 @@ class Equilibration:
     Attributes:
         temperature_k: target temperature.
         pressure_gpa: target pressure.
-        atoms: last NPT structure scaled into the mean cell, unwrapped positions, momenta kept.
+        atoms: the NPT frame whose cell is nearest to the mean one, scaled into it, unwrapped positions.
         mean_cell: (3, 3) Angstrom, mean over the averaging window.
         volume_per_atom: mean volume per atom over the window, Angstrom^3.
         volume_per_atom_std: its statistical error (block average), Angstrom^3.
         mean_temperature_k: mean kinetic temperature over the window.
         mean_pressure_gpa: mean pressure over the window.
-        momenta: (n_atoms, 3) of `atoms`, ASE units, for bit-exact restarts.
+        momenta: (n_atoms, 3) that production starts with, drawn at the temperature; ASE units.
     """
 
     temperature_k: float
