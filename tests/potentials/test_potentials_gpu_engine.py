@@ -120,7 +120,7 @@ def test_buffers_grow_until_everything_fits(weights, monkeypatch):
 
 
 def test_many_cells_are_evaluated_in_groups(monkeypatch):
-    monkeypatch.setattr("halion.potentials.gpu_engine._MOST_ATOMS", 10)
+    monkeypatch.setattr("halion.potentials.gpu_engine.MOST_ATOMS", 10)
     assert _groups(np.array([4, 6, 1, 20, 3, 3, 3, 3])) == [(0, 2), (2, 3), (3, 4), (4, 7), (7, 8)]
 
 
