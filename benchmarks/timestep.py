@@ -20,7 +20,7 @@ from ase.md.verlet import VelocityVerlet
 
 from halion.crystal import builtin_crystal
 from halion.dynamics import MdStage, run_stage, thermal_momenta
-from halion.orderings import choose_composition, enumerate_orderings
+from halion.orderings import choose_composition, enumerate_orderings, exclusion_distances
 from halion.potentials import PotentialCalculator, load_potential
 from halion.ranking import relax
 from halion.settings import RankingSettings
@@ -37,7 +37,7 @@ N_BLOCKS = 8
 def relaxed(name: str, supercell: tuple[int, int, int]) -> Atoms:
     """The first ordering of a built-in material, relaxed."""
     crystal = builtin_crystal(name)
-    composition = choose_composition(crystal, supercell, closest_cations=2.5)
+    composition = choose_composition(crystal, supercell, exclusions=exclusion_distances(crystal, 2.5))
     found = enumerate_orderings(crystal, composition, closest_cations=2.5, limit=10**6)
     return relax(found.structure(0), load_potential("chgnet"), RankingSettings()).atoms
 

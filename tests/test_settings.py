@@ -196,7 +196,17 @@ def test_every_physical_key_names_its_unit():
         "repeat",
     }
     pure |= {"store_every_steps", "seed", "mobile_species", "longest_lag_fraction", "workers", "threads_per_worker"}
-    pure |= {"device", "closest_cations_angstrom", "pool", "sample", "sample_size"}
+    pure |= {
+        "device",
+        "closest_cations_angstrom",
+        "pool",
+        "sample",
+        "sample_size",
+        "exclude",
+        "shapes",
+        "tolerance",
+        "window",
+    }
     pure |= {"control", "least_recall", "relax_most"}
     for section in StudySettings.model_fields.values():
         for name in getattr(section.annotation, "model_fields", {}):

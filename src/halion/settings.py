@@ -7,7 +7,7 @@ everything filled in; the run writes them down. Unknown keys are refused with th
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -48,8 +48,18 @@ class OrderingSettings(Settings):
     closest_cations_angstrom: float = Field(
         2.5, ge=0, description="two cation sites closer than this are never filled together"
     )
+    exclude: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        {}, description="pairs of elements and the distance below which theirs never are, Angstrom: {Y-Y: 3.5}"
+    )
+    shapes: Literal["all", "diagonal"] = Field("all", description="supercells tried when supercell is null")
+    tolerance: float | None = Field(
+        None, gt=0, description="the smallest supercell whose occupancies all lie this near; null: the nearest"
+    )
     pool: tuple[str, ...] = Field(
         (), description="elements spread over all their orbits, whatever each orbit's refined occupancy; [Li]"
+    )
+    window: int = Field(
+        0, ge=0, description="atoms by which the number of an element on an orbit may differ from the nearest"
     )
     limit: int = Field(200_000, gt=0, description="most symmetry-distinct orderings to list; more is refused")
     sample: Literal["colourings", "orderings", "low-energy"] | None = Field(

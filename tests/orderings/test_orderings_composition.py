@@ -89,7 +89,7 @@ def test_a_composition_that_has_an_ordering():
     parent = li3ycl3br3()
     exclusions = exclusion_distances(parent, 2.5)
     nearest = choose_composition(parent, (1, 1, 1))
-    possible = choose_composition(parent, (1, 1, 1), closest_cations=2.5)
+    possible = choose_composition(parent, (1, 1, 1), exclusions=exclusions)
     assert not has_ordering(parent, nearest, exclusions)
     assert has_ordering(parent, possible, exclusions)
     assert possible.formula == nearest.formula == "Li6 Y2 Br6 Cl6"
@@ -116,7 +116,8 @@ def misfit(composition):
 
 def test_exclusions_leave_a_possible_composition_alone():
     parent = li3ybr6()
-    assert choose_composition(parent, (1, 1, 2), closest_cations=2.5) == choose_composition(parent, (1, 1, 2))
+    exclusions = exclusion_distances(parent, 2.5)
+    assert choose_composition(parent, (1, 1, 2), exclusions=exclusions) == choose_composition(parent, (1, 1, 2))
 
 
 def test_a_supercell_is_chosen_by_what_would_be_enumerated():

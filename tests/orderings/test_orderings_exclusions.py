@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 from orderings_crystals import crystal, li3ybr6, li3ycl3br3, li3ycl6
 
-from halion.orderings import exclusion_distances
+from halion.errors import OrderingError, SettingsError
+from halion.orderings import choose_composition, exclusion_distances, exclusions_for
 from halion.orderings.exclusions import conflicting_pairs
+from halion.orderings.problem import state_problem
+from halion.orderings.search import search
 from halion.orderings.sites import site_permutations, supercell_sites
+from halion.settings import OrderingSettings, resolve
 
 
 def test_the_yttrium_column_of_li3ycl6():
@@ -47,6 +51,91 @@ def test_nearest_first():
     distances = [each.distance for each in exclusion_distances(li3ycl3br3(), 3.2)]
     assert distances == sorted(distances)
     assert len(distances) > 3
+
+
+def of(parent, exclude, closest=2.5):
+    return exclusions_for(parent, OrderingSettings(closest_cations_angstrom=closest, exclude=exclude))
+
+
+def test_settings_without_pairs_give_the_two_rules():
+    for parent in (li3ycl6(), li3ybr6(), li3ycl3br3()):
+        assert of(parent, {}) == exclusion_distances(parent, 2.5)
+        assert of(parent, {}, closest=0) == ()
+
+
+def test_a_pair_given_by_the_user_stands_in_the_place_of_the_rules():
+    parent = li3ycl6()
+    (only,) = of(parent, {"Y-Y": 3.5})
+    assert (only.orbits, only.elements, only.below, only.reason) == ((1, 2), ("Y", "Y"), 3.5, "excluded pair")
+    assert only.distance == pytest.approx(0.4942 * 6.046941, abs=1e-3)
+    assert of(parent, {"Y-Y": 0}) == ()  # lifted, shared face and all
+    assert of(parent, {"Y-Y": 2.9}) == ()  # relaxed below the nearest Y-Y distance
+    (same,) = of(parent, {"Y-Y": 3.5}, closest=0)  # without the other rules
+    assert same == only
+
+
+def test_one_pair_is_relaxed_and_the_others_stay():
+    """Li3YBr6: Li-Li and Li-Y exclude each other; the two are lifted one by one."""
+    parent = li3ybr6()
+    everything = of(parent, {})
+    without_yttrium = of(parent, {"Li-Y": 0})
+    assert without_yttrium == tuple(each for each in everything if each.elements == ("Li", "Li"))
+    assert of(parent, {"Y-Li": 0}) == without_yttrium
+    assert [each.elements for each in of(parent, {"Li-Li": 0})] == [("Y", "Li")]
+    nearer, farther = sorted(each.distance for each in without_yttrium)
+    (relaxed,) = of(parent, {"Li-Y": 0, "Li-Li": (nearer + farther) / 2})
+    assert relaxed.distance == nearer
+    assert of(parent, {"Li-Y": 0, "Li-Li": 0}) == ()
+
+
+def test_a_pair_with_an_anion_may_be_excluded():
+    """Br-Br nearer than 4 Angstrom in Li3YCl3Br3: no rule of halion's, but a question one may ask."""
+    found = of(li3ycl3br3(), {"Br-Br": 4}, closest=0)
+    assert found
+    assert {each.elements for each in found} == {("Br", "Br")}
+    assert all(each.distance < 4 for each in found)
+    mixed = of(li3ycl3br3(), {"Cl-Br": 4}, closest=0)
+    assert {tuple(sorted(each.elements)) for each in mixed} == {("Br", "Cl")}
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("Y-Zr", "did you mean"),
+        ("Yb-Yb", "did you mean 'Y-Y'"),
+        ("Y", "did you mean 'Y-Y'"),
+        ("Y:Y", "did you mean 'Y-Y'"),
+        ("Y-Y-Y", "did you mean 'Y-Y'"),
+        ("", "known: Cl-Cl, Cl-Li, Cl-Y, Li-Li, Li-Y, Y-Y"),
+    ],
+)
+def test_a_key_that_is_no_pair_is_refused_with_the_nearest(key, hint):
+    with pytest.raises(OrderingError, match="no pair of elements") as caught:
+        of(li3ycl6(), {key: 3.0})
+    assert hint in caught.value.what
+
+
+def test_a_pair_named_twice_is_refused():
+    with pytest.raises(OrderingError, match="the pair Li-Y twice"):
+        of(li3ycl6(), {"Li-Y": 3.0, "Y-Li": 2.0})
+
+
+@pytest.mark.parametrize("wrong", [{"Y-Y": -1}, {"Y-Y": "near"}, ["Y-Y"], {"Y-Y": float("nan")}])
+def test_a_distance_is_a_number_from_zero_up(wrong):
+    with pytest.raises(SettingsError, match=r"orderings\.exclude"):
+        resolve({"crystal": "Li3YCl6", "orderings": {"exclude": wrong}})
+
+
+@pytest.mark.parametrize(
+    ("exclude", "total", "distinct"), [({"Y-Y": 0}, 360, 30), ({}, 180, 15), ({"Y-Y": 3.5}, 180, 15)]
+)
+def test_the_published_count_under_the_yttrium_exclusion(exclude, total, distinct):
+    """P1: the Y-Y exclusion halves the orderings of the 30-atom cell of Li3YCl6."""
+    parent = li3ycl6()
+    problem = state_problem(parent, choose_composition(parent, (1, 1, 1)), of(parent, exclude))
+    found = []
+    search(problem, lambda rows, numbers: found.extend(np.frombuffer(numbers, np.int64)) or True, lambda n: True)
+    assert (sum(found), len(found)) == (total, distinct)
 
 
 def zirconia_chain(occupancy, charges):

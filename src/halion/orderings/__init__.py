@@ -1,10 +1,10 @@
 """Orderings: a disordered crystal to its distinct ordered cells, exactly counted, with multiplicities."""
 
-from halion.orderings.choose import composition_for
+from halion.orderings.choose import composition_for, compositions_for
 from halion.orderings.composition import choose_composition
 from halion.orderings.count import count_orderings
 from halion.orderings.enumerate import enumerate_orderings
-from halion.orderings.exclusions import exclusion_distances
+from halion.orderings.exclusions import exclusion_distances, exclusions_for
 from halion.orderings.store import load_orderings, save_orderings
 from halion.orderings.supercell import choose_supercell
 from halion.orderings.types import (
@@ -29,9 +29,11 @@ __all__ = [
     "choose_composition",
     "choose_supercell",
     "composition_for",
+    "compositions_for",
     "count_orderings",
     "enumerate_orderings",
     "exclusion_distances",
+    "exclusions_for",
     "load_orderings",
     "save_orderings",
     "supercell_name",

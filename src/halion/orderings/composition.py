@@ -21,7 +21,6 @@ import numpy as np
 
 from halion.crystal.types import DisorderedCrystal, Orbit
 from halion.errors import OrderingError
-from halion.orderings.exclusions import exclusion_distances
 from halion.orderings.lattice import cell_count
 from halion.orderings.placement import FULL, TIE, Split, cheapest_split, splits_by_cost
 from halion.orderings.search import has_ordering
@@ -34,7 +33,7 @@ from halion.orderings.types import (
     supercell_name,
 )
 
-__all__ = ["choose_composition"]
+__all__ = ["choose_composition", "composition_of"]
 
 _NEUTRAL = 1e-6  # e; formal charges are whole or simple fractions
 # Mean charges that moving every disordered occupancy by this much would repair are rounding and refinement errors
@@ -47,16 +46,19 @@ _TRY_CELLS = 8  # cells looked through for a supercell to suggest
 
 
 def choose_composition(
-    crystal: DisorderedCrystal, supercell: Supercell | Sequence[int], *, closest_cations: float = 0.0
+    crystal: DisorderedCrystal,
+    supercell: Supercell | Sequence[int],
+    *,
+    exclusions: tuple[PairExclusion, ...] = (),
 ) -> Composition:
     """The neutral whole-atom composition of a supercell nearest to the refinement (measure: module docstring).
 
     Args:
         crystal: the disordered crystal.
         supercell: repeats of its cell along a, b, c, or a matrix whose rows are the supercell's vectors.
-        closest_cations: pass over compositions all of whose orderings have cations too close (Angstrom, see
-            `exclusion_distances`); 0: do not look. When the nearest few dozen are all impossible the nearest is
-            given, and `enumerate_orderings` says why it cannot be ordered.
+        exclusions: pass over compositions all of whose orderings fill excluded pairs (see `exclusions_for`). When
+            the nearest few dozen are all impossible the nearest is given, and `enumerate_orderings` says why it
+            cannot be ordered.
     Returns:
         Atoms per orbit, deviation from the refinement, and how many other compositions are equally near.
     Raises:
@@ -70,14 +72,14 @@ def choose_composition(
     found = _nearest(crystal, cell_count(supercell))
     if found is None:
         raise _not_neutral(crystal, supercell)
-    nearest = _compose(crystal, supercell, *found)
-    exclusions = exclusion_distances(crystal, closest_cations)
+    nearest = composition_of(crystal, supercell, *found)
     if not exclusions or has_ordering(crystal, nearest, exclusions):
         return nearest
     return _nearest_possible(crystal, nearest, exclusions) or nearest
 
 
-def _compose(crystal: DisorderedCrystal, supercell: Supercell, split: Split, ties: int) -> Composition:
+def composition_of(crystal: DisorderedCrystal, supercell: Supercell, split: Split, ties: int) -> Composition:
+    """The composition that puts a split, atoms per orbit and element, into a supercell."""
     orbits = tuple(
         _orbit_composition(index, orbit, cell_count(supercell), counts)
         for index, (orbit, counts) in enumerate(zip(crystal.orbits, split))
@@ -111,7 +113,7 @@ def _nearest_possible(
     for cost, split in splits:
         if first is not None and cost > first[0] + TIE:
             break
-        candidate = _compose(crystal, nearest.supercell, split, 0)
+        candidate = composition_of(crystal, nearest.supercell, split, 0)
         if has_ordering(crystal, candidate, exclusions):
             ties += first is not None
             first = first or (cost, candidate)

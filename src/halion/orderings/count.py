@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -18,26 +19,33 @@ __all__ = ["count_orderings", "count_under_group", "disordered_orbits", "species
 CycleType = tuple[tuple[int, int], ...]  # (length, number of cycles of it), ascending
 
 
-def count_orderings(crystal: DisorderedCrystal, composition: Composition) -> OrderingCount:
+def count_orderings(crystal: DisorderedCrystal, compositions: Composition | Sequence[Composition]) -> OrderingCount:
     """Exact numbers of orderings with fixed atoms per orbit, before and after the supercell's symmetry.
 
         total    = prod_o m_o! / prod_s n_os!
         distinct = 1/|G| sum_{g in G} prod_o [prod_s x_s^n_os] prod_{cycles of g on o} (sum_s x_s^length)
 
     s runs over the elements and the vacancy of orbit o. Superperiodic orderings are included: their weight in the
-    ensemble of this supercell is right only so.
+    ensemble of this supercell is right only so. Of several compositions, of one supercell, both are the sums: no
+    operation takes an ordering of one to one of another.
 
     Args:
         crystal: the disordered parent, whose operations make G together with its lattice translations.
-        composition: atoms per orbit, as `choose_composition` gives it.
+        compositions: atoms per orbit, as `choose_composition` and `compositions_for` give them.
 
     Source: Burnside's lemma; Polya 1937. Checked by tests/orderings/test_orderings_count.py against published
     counts, and by brute force.
     """
-    orbits = disordered_orbits(composition)
-    permutations = site_permutations(crystal, composition.supercell, orbits)
-    blocks = [tuple(species_counts(composition.orbits[index]).values()) for index in orbits]
-    return count_under_group(permutations, blocks)
+    several = (compositions,) if isinstance(compositions, Composition) else tuple(compositions)
+    orbits = sorted({index for each in several for index in disordered_orbits(each)})
+    permutations = site_permutations(crystal, several[0].supercell, orbits)
+    counts = [{index: tuple(species_counts(each.orbits[index]).values()) for index in orbits} for each in several]
+    kinds = _cycle_types(permutations, [several[0].orbits[index].n_sites for index in orbits])
+    order = len(permutations)
+    found = [_count(kinds, order, list(each.values())) for each in counts]
+    return OrderingCount(
+        total=sum(each.total for each in found), distinct=sum(each.distinct for each in found), group_order=order
+    )
 
 
 def count_under_group(permutations: NDArray[np.int32], blocks: list[tuple[int, ...]]) -> OrderingCount:
@@ -47,16 +55,21 @@ def count_under_group(permutations: NDArray[np.int32], blocks: list[tuple[int, .
         permutations: (group_order, n_sites), each maps every block to itself.
         blocks: atoms per species (vacancies among them) of each block; a block has as many sites as their sum.
     """
-    types: Counter[tuple[CycleType, ...]] = Counter()
+    return _count(_cycle_types(permutations, [sum(block) for block in blocks]), len(permutations), blocks)
+
+
+def _cycle_types(permutations: NDArray[np.int32], sizes: list[int]) -> Counter[tuple[CycleType, ...]]:
+    """How many permutations have which cycles on each block of sites."""
     lengths = _cycle_lengths(permutations)
-    ends = np.cumsum([sum(block) for block in blocks], dtype=int)
-    for row in lengths:
-        types[tuple(_cycle_type(row[end - sum(block) : end]) for block, end in zip(blocks, ends))] += 1
+    ends = np.cumsum(sizes, dtype=int)
+    return Counter(tuple(_cycle_type(row[end - size : end]) for size, end in zip(sizes, ends)) for row in lengths)
+
+
+def _count(types: Counter[tuple[CycleType, ...]], order: int, blocks: list[tuple[int, ...]]) -> OrderingCount:
     fixed = sum(
         n * math.prod(_colourings(cycles, tuple(sorted(block))) for cycles, block in zip(kinds, blocks))
         for kinds, n in types.items()
     )
-    order = len(permutations)
     if fixed % order:
         raise AssertionError(f"Burnside's sum {fixed} is no multiple of the group order {order}: not a group")
     total = math.prod(math.factorial(sum(block)) // math.prod(map(math.factorial, block)) for block in blocks)

@@ -1,30 +1,38 @@
-"""Which pairs of cation sites are never filled together, and why.
+"""Which pairs of sites are never filled together, and why.
 
-Two rules. The first is the user's: no two cations closer than `closest_cations`. The second is Pauling's third rule
-(J. Am. Chem. Soc. 51, 1010, 1929): polyhedra of multivalent cations do not share faces. Two octahedra with the
-cation-anion distance R have their centres 2/sqrt(3) R = 1.155 R apart across a shared face and sqrt(2) R = 1.414 R
-across a shared edge; the geometric mean, 1.278 R, tells the two apart without radii or fitted numbers. A refinement
-that fills two such sites by more than one atom together does have face-sharing pairs: there the rule does not hold.
+Two rules for cations, and whatever the user says of a pair of elements. The first rule is the user's too: no two
+cations closer than `closest_cations`. The second is Pauling's third rule (J. Am. Chem. Soc. 51, 1010, 1929):
+polyhedra of multivalent cations do not share faces. Two octahedra with the cation-anion distance R have their centres
+2/sqrt(3) R = 1.155 R apart across a shared face and sqrt(2) R = 1.414 R across a shared edge; the geometric mean,
+1.278 R, tells the two apart without radii or fitted numbers. A refinement that fills two such sites by more than one
+atom together does have face-sharing pairs: there the rule does not hold.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
 from halion.arrays import FloatArray, IntArray
 from halion.crystal.types import DisorderedCrystal
+from halion.errors import OrderingError, nearest
 from halion.orderings.sites import SupercellSites
 from halion.orderings.types import PairExclusion
+from halion.settings import OrderingSettings
 
-__all__ = ["SitePairs", "conflicting_pairs", "exclusion_distances"]
+__all__ = ["SitePairs", "conflicting_pairs", "exclusion_distances", "exclusions_for"]
+
+Pair = tuple[str, str]
 
 _SHARED_FACE = (2 / np.sqrt(3) * np.sqrt(2)) ** 0.5  # in cation-anion distances, see above
 _MULTIVALENT = 2.0  # e
 _FIRST_SHELL = 1.25  # anions within this times the nearest distance; the second shell of an octahedron is at 1.7
 _OVERFULL = 0.02  # occupancies are refined to 0.01 each
+_NONE: Mapping[Pair, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,49 +49,101 @@ class SitePairs:
     sites: IntArray
 
 
-def exclusion_distances(crystal: DisorderedCrystal, closest_cations: float) -> tuple[PairExclusion, ...]:
-    """Every kind of cation pair that is excluded, nearest first.
+def exclusions_for(crystal: DisorderedCrystal, settings: OrderingSettings) -> tuple[PairExclusion, ...]:
+    """Every kind of pair that the settings exclude, nearest first: both rules above, and distances given per pair.
+
+    `exclude` maps a pair of elements, "Y-Y", to the distance (Angstrom) below which their sites are never filled
+    together. It stands in the place of both rules for that pair: a larger distance excludes more, a smaller one
+    less, 0 nothing.
+
+    Raises:
+        OrderingError: a key of `exclude` is no pair of elements of the crystal, or one pair is named twice.
+
+    Checked by tests/orderings/test_orderings_exclusions.py.
+    """
+    given = _given_pairs(crystal, settings.exclude)
+    return exclusion_distances(crystal, settings.closest_cations_angstrom, exclude=given)
+
+
+def _given_pairs(crystal: DisorderedCrystal, exclude: Mapping[str, float]) -> dict[Pair, float]:
+    """Sorted pairs of elements from keys such as "Li-Y"."""
+    given: dict[Pair, float] = {}
+    known = ["-".join(pair) for pair in itertools.combinations_with_replacement(sorted(crystal.charges), 2)]
+    for key, distance in exclude.items():
+        elements = tuple(sorted(word.strip() for word in key.split("-")))
+        if len(elements) != 2 or not set(elements) <= set(crystal.charges):
+            raise OrderingError(
+                f"orderings.exclude: '{key}' is no pair of elements of this crystal: {nearest(key, known)}",
+                where=crystal.name,
+                fix=f"orderings: {{exclude: {{{known[0]}: 3.5}}}}   (two elements, and Angstrom)",
+            )
+        if elements in given:
+            raise OrderingError(
+                f"orderings.exclude names the pair {'-'.join(elements)} twice",
+                where=crystal.name,
+                fix="leave one of the two out",
+            )
+        given[elements] = float(distance)
+    return given
+
+
+def exclusion_distances(
+    crystal: DisorderedCrystal, closest_cations: float, *, exclude: Mapping[Pair, float] = _NONE
+) -> tuple[PairExclusion, ...]:
+    """Every kind of pair that is excluded, nearest first.
 
     Args:
         crystal: the disordered crystal.
-        closest_cations: two cation sites closer than this are never filled together, Angstrom; 0: no exclusions,
-            shared faces of multivalent cations included.
+        closest_cations: two cation sites closer than this are never filled together, Angstrom; 0: neither of the
+            two rules holds, shared faces of multivalent cations included.
+        exclude: distances, Angstrom, that stand in the place of these rules for sorted pairs of elements.
 
     Checked by tests/orderings/test_orderings_exclusions.py on Li3YCl6 (Y2-Y3 2.99 Angstrom, one column) and
     Li3YBr6.
     """
-    if closest_cations <= 0:
+    if closest_cations <= 0 and not exclude:
         return ()
     shells = [_anion_distance(crystal, index) for index in range(len(crystal.orbits))]
     found = []
     for first, second in itertools.combinations_with_replacement(range(len(crystal.orbits)), 2):
-        radius = max(closest_cations, _SHARED_FACE * (shells[first] + shells[second]) / 2)
-        near = _distances(crystal, first, second, radius)
-        if not len(near):
-            continue
-        for pair in _cation_pairs(crystal, first, second):
-            below, reason = closest_cations, "closest cations"
-            if radius > closest_cations and _may_not_share_faces(crystal, (first, second), pair):
-                below, reason = radius, "shared face"
-            if near.min() < below:
-                reason = "closest cations" if near.min() < closest_cations else reason
+        face = max(closest_cations, _SHARED_FACE * (shells[first] + shells[second]) / 2)
+        rules = {}
+        for pair in _element_pairs(crystal, first, second):
+            below, reason = exclude.get(tuple(sorted(pair)), None), "excluded pair"
+            if below is None:
+                below, reason = _rule(crystal, (first, second), pair, closest_cations, face)
+            rules[pair] = (below, reason)
+        farthest = max(below for below, _ in rules.values())
+        near = _distances(crystal, first, second, farthest) if farthest > 0 else ()
+        shortest = float(min(near, default=np.inf))
+        for pair, (below, reason) in rules.items():
+            if shortest < below:
+                if reason == "shared face" and shortest < closest_cations:
+                    reason = "closest cations"
                 found.append(
                     PairExclusion(
-                        orbits=(first, second),
-                        elements=pair,
-                        distance=float(near.min()),
-                        below=float(below),
-                        reason=reason,
+                        orbits=(first, second), elements=pair, distance=shortest, below=float(below), reason=reason
                     )
                 )
     return tuple(sorted(found, key=lambda each: (each.distance, each.orbits, each.elements)))
 
 
-def _cation_pairs(crystal: DisorderedCrystal, first: int, second: int) -> list[tuple[str, str]]:
-    cations = [[e for e in crystal.orbits[index].occupancy if crystal.charges[e] > 0] for index in (first, second)]
+def _rule(
+    crystal: DisorderedCrystal, orbits: tuple[int, int], pair: Pair, closest_cations: float, face: float
+) -> tuple[float, str]:
+    """(distance below which two elements on two orbits are excluded, why) without being told."""
+    if closest_cations <= 0 or any(crystal.charges[element] <= 0 for element in pair):
+        return 0.0, ""
+    if face > closest_cations and _may_not_share_faces(crystal, orbits, pair):
+        return face, "shared face"
+    return closest_cations, "closest cations"
+
+
+def _element_pairs(crystal: DisorderedCrystal, first: int, second: int) -> list[Pair]:
+    elements = [list(crystal.orbits[index].occupancy) for index in (first, second)]
     if first == second:
-        return list(itertools.combinations_with_replacement(cations[0], 2))
-    return list(itertools.product(*cations))
+        return list(itertools.combinations_with_replacement(elements[0], 2))
+    return list(itertools.product(*elements))
 
 
 def _may_not_share_faces(crystal: DisorderedCrystal, orbits: tuple[int, int], elements: tuple[str, str]) -> bool:

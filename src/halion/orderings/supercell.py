@@ -54,7 +54,7 @@ def choose_supercell(
         if nearest.n_atoms > max_atoms:
             continue
         for supercell in _factors(n_cells):
-            composition = choose_composition(crystal, supercell, closest_cations=closest_cations)
+            composition = choose_composition(crystal, supercell, exclusions=exclusions)
             if limit is None or _is_within(crystal, composition, exclusions, limit):
                 candidates.append((composition, supercell))
     if not candidates:

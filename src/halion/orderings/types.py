@@ -146,14 +146,15 @@ class OrderingCount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairExclusion:
-    """Two kinds of cations that are never filled together where their sites are too close.
+    """Two elements that are never filled together where their sites are too close.
 
     Attributes:
         orbits: indices of the two orbits in the crystal, the smaller first (equal for one orbit with itself).
-        elements: the cation on each.
+        elements: the element on each.
         distance: shortest distance between sites of the two orbits, Angstrom.
         below: pairs of sites closer than this are excluded, Angstrom.
-        reason: "closest cations" (the distance set by the user) or "shared face" (two multivalent cations).
+        reason: "closest cations" (the distance set by the user), "shared face" (two multivalent cations) or
+            "excluded pair" (a distance set by the user for this pair of elements).
     """
 
     orbits: tuple[int, int]
