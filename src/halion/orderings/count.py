@@ -5,18 +5,16 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from halion.crystal.types import DisorderedCrystal
+from halion.orderings.cycles import CycleType, colourings, cycle_types
 from halion.orderings.sites import site_permutations
 from halion.orderings.types import Composition, OrbitComposition, OrderingCount
 
 __all__ = ["count_orderings", "count_under_group", "disordered_orbits", "species_counts"]
-
-CycleType = tuple[tuple[int, int], ...]  # (length, number of cycles of it), ascending
 
 
 def count_orderings(crystal: DisorderedCrystal, compositions: Composition | Sequence[Composition]) -> OrderingCount:
@@ -40,7 +38,7 @@ def count_orderings(crystal: DisorderedCrystal, compositions: Composition | Sequ
     orbits = sorted({index for each in several for index in disordered_orbits(each)})
     permutations = site_permutations(crystal, several[0].supercell, orbits)
     counts = [{index: tuple(species_counts(each.orbits[index]).values()) for index in orbits} for each in several]
-    kinds = _cycle_types(permutations, [several[0].orbits[index].n_sites for index in orbits])
+    kinds = Counter(cycle_types(permutations, [several[0].orbits[index].n_sites for index in orbits]))
     order = len(permutations)
     found = [_count(kinds, order, list(each.values())) for each in counts]
     return OrderingCount(
@@ -55,19 +53,12 @@ def count_under_group(permutations: NDArray[np.int32], blocks: list[tuple[int, .
         permutations: (group_order, n_sites), each maps every block to itself.
         blocks: atoms per species (vacancies among them) of each block; a block has as many sites as their sum.
     """
-    return _count(_cycle_types(permutations, [sum(block) for block in blocks]), len(permutations), blocks)
-
-
-def _cycle_types(permutations: NDArray[np.int32], sizes: list[int]) -> Counter[tuple[CycleType, ...]]:
-    """How many permutations have which cycles on each block of sites."""
-    lengths = _cycle_lengths(permutations)
-    ends = np.cumsum(sizes, dtype=int)
-    return Counter(tuple(_cycle_type(row[end - size : end]) for size, end in zip(sizes, ends)) for row in lengths)
+    return _count(Counter(cycle_types(permutations, [sum(block) for block in blocks])), len(permutations), blocks)
 
 
 def _count(types: Counter[tuple[CycleType, ...]], order: int, blocks: list[tuple[int, ...]]) -> OrderingCount:
     fixed = sum(
-        n * math.prod(_colourings(cycles, tuple(sorted(block))) for cycles, block in zip(kinds, blocks))
+        n * math.prod(colourings(cycles, tuple(sorted(block))) for cycles, block in zip(kinds, blocks))
         for kinds, n in types.items()
     )
     if fixed % order:
@@ -85,48 +76,3 @@ def species_counts(orbit: OrbitComposition) -> dict[str, int]:
     """Element -> atoms, "" -> vacancies; those with none left out."""
     counts = {"": orbit.n_sites - sum(orbit.counts.values()), **orbit.counts}
     return {species: count for species, count in counts.items() if count}
-
-
-def _cycle_lengths(permutations: NDArray[np.int32]) -> NDArray[np.int32]:
-    """(group_order, n_sites) length of the cycle that each site is on."""
-    sites = np.arange(permutations.shape[1])
-    lengths = np.zeros(permutations.shape, dtype=np.int32)
-    power, step = permutations.copy(), 1
-    while True:
-        back = (power == sites) & (lengths == 0)
-        lengths[back] = step
-        if lengths.all():
-            return lengths
-        power, step = np.take_along_axis(permutations, power, axis=1), step + 1
-
-
-def _cycle_type(lengths: NDArray[np.int32]) -> CycleType:
-    """A cycle of length L marks L sites."""
-    return tuple((int(length), int(n // length)) for length, n in zip(*np.unique(lengths, return_counts=True)))
-
-
-@lru_cache(maxsize=100_000)
-def _colourings(cycles: CycleType, counts: tuple[int, ...]) -> int:
-    """Coefficient of prod_s x_s^counts_s in prod_cycles (sum_s x_s^length), exact."""
-    if not cycles:
-        return int(not any(counts))
-    (length, n), shorter = cycles[-1], cycles[:-1]
-    if not shorter:  # the last cycles must fill the counts exactly: one multinomial instead of a sum
-        shares = [count // length for count in counts]
-        exact = all(count % length == 0 for count in counts) and sum(shares) == n
-        return math.factorial(n) // math.prod(map(math.factorial, shares)) if exact else 0
-    return sum(
-        ways * _colourings(shorter, tuple(count - length * k for count, k in zip(counts, given)))
-        for ways, given in _shares(n, tuple(count // length for count in counts))
-    )
-
-
-def _shares(n: int, most: tuple[int, ...]) -> list[tuple[int, tuple[int, ...]]]:
-    """All ways to give n cycles to species that take so many at most: (multinomial coefficient, cycles of each)."""
-    if len(most) == 1:
-        return [(1, (n,))] if n <= most[0] else []
-    return [
-        (math.comb(n, first) * ways, (first, *others))
-        for first in range(max(0, n - sum(most[1:])), min(n, most[0]) + 1)
-        for ways, others in _shares(n - first, most[1:])
-    ]
