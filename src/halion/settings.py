@@ -103,7 +103,7 @@ class RankingSettings(Settings):
     potential: str = Field("chgnet", description="name of the potential, or path of a checkpoint")
     relax_best: int = Field(20, gt=0, description="orderings relaxed, the lowest in electrostatic energy first")
     control: int = Field(
-        10, ge=0, description="orderings drawn at random from all others and relaxed too: they show what was missed"
+        20, ge=0, description="orderings drawn at random from all others and relaxed too: they show what was missed"
     )
     least_recall: float = Field(
         0.8, ge=0, le=1, description="more are relaxed while less of the best relax_best is estimated to be found"

@@ -371,10 +371,11 @@ def test_stop_reaches_the_relaxations(copper_gold, emt):
 
 
 def test_same_numbers_from_a_candidate_as_from_the_room(copper_gold, emt):
-    """`rank_orderings` is nothing but select, relax and rank."""
-    from halion.ranking import select_candidates
+    """`rank_orderings` is nothing but plan, relax, rank and assess."""
+    from halion.ranking import assess, select_candidates
 
-    chosen = select_candidates(copper_gold, RankingSettings(relax_best=2))
-    pairs = [(one, relax(one.atoms, emt, RankingSettings())) for one in chosen.candidates]
-    by_hand = rank(pairs, potential="emt", n_orderings=6, temperature_k=300.0)
-    assert to_record(rank_orderings(copper_gold, emt, RankingSettings(relax_best=2))) == to_record(by_hand)
+    wanted = RankingSettings(relax_best=2, control=0)
+    chosen = select_candidates(copper_gold, wanted)
+    pairs = [(one, relax(one.atoms, emt, wanted)) for one in chosen.candidates]
+    by_hand = assess(rank(pairs, potential="emt", n_orderings=6, temperature_k=300.0), copper_gold, wanted)
+    assert to_record(rank_orderings(copper_gold, emt, wanted)) == to_record(by_hand)

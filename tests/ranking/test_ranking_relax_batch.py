@@ -41,6 +41,17 @@ def test_each_relaxes_as_alone(emt):
     assert len({outcome.n_steps for outcome in together}) > 1
 
 
+def test_the_energy_before_relaxation_is_kept(emt):
+    """Also of one that joins when another has left, and of one that takes no step at all."""
+    structures = alloys(4)
+    relaxed = dict(relax_each(structures, emt, SETTINGS, atoms_at_once=9))
+    for k, atoms in enumerate(structures):
+        assert relaxed[k].static_energy == pytest.approx(emt.evaluate(atoms).energy / len(atoms), abs=1e-12)
+        assert relaxed[k].static_energy > relaxed[k].energy
+    again = relax(relaxed[0].atoms, emt, SETTINGS)
+    assert (again.n_steps, again.static_energy) == (0, again.energy)
+
+
 def by_ase(atoms: Atoms, potential) -> tuple[Atoms, int]:
     """ASE's FIRE and cell filter, as a user would run them."""
     relaxed = atoms.copy()

@@ -47,6 +47,7 @@ class _Members:
     n_downhill: IntArray  # steps since the time step shrank
     time_step: FloatArray
     mixing: FloatArray
+    first_energy: FloatArray  # before the first step, eV
     first_cell: FloatArray  # (n, 3, 3)
     log_deformation: FloatArray  # (n, 3, 3) A
     deformation: FloatArray  # (n, 3, 3) F
@@ -70,7 +71,7 @@ class FireBatch:
     def __init__(self) -> None:
         self._members = _Members(
             **{name: np.empty(0, dtype=np.int64) for name in ("key", "counts", "n_steps", "n_downhill")},
-            **{name: np.empty(0) for name in ("time_step", "mixing")},
+            **{name: np.empty(0) for name in ("time_step", "mixing", "first_energy")},
             **{name: np.empty((0, 3, 3)) for name in ("first_cell", "log_deformation", "deformation")},
             **{name: np.empty((0, 3, 3)) for name in ("velocity", "force")},
         )
@@ -96,6 +97,11 @@ class FireBatch:
         return self._members.n_steps
 
     @property
+    def first_energies(self) -> FloatArray:
+        """(n_structures,) energy of each where it started, eV; NaN before its first `pull`."""
+        return self._members.first_energy
+
+    @property
     def starts(self) -> IntArray:
         """(n_structures + 1,) where the atoms of each begin, and the end."""
         return np.concatenate([[0], np.cumsum(self._members.counts)])
@@ -115,6 +121,7 @@ class FireBatch:
             n_downhill=np.array([0]),
             time_step=np.array([_FIRST_TIME_STEP]),
             mixing=np.array([_MIXING]),
+            first_energy=np.array([np.nan]),
             first_cell=np.array([atoms.cell.array]),
             log_deformation=np.zeros((1, 3, 3)),
             deformation=np.eye(3)[None],
@@ -143,6 +150,7 @@ class FireBatch:
             it.
         """
         members, atoms = self._members, self._atoms
+        members.first_energy = np.where(members.n_steps == 0, result.energies, members.first_energy)
         atoms.force = _times(result.forces, members.deformation[self._owner()])
         # A potential's virial is symmetric up to rounding; a torque left in it would turn the cell.
         virial = (result.virials + _transposed(result.virials)) / 2

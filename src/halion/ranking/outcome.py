@@ -36,6 +36,7 @@ class EndState:
         stress: (3, 3) eV/Angstrom^3, tension positive.
         is_converged: whether the tolerance was reached.
         n_steps: steps made.
+        static_energy: of the start cell, eV.
     """
 
     atoms: Atoms
@@ -44,6 +45,7 @@ class EndState:
     stress: FloatArray
     is_converged: bool
     n_steps: int
+    static_energy: float
 
 
 def describe(start: Atoms, end: EndState) -> Relaxation | PhysicsRefusal:
@@ -59,6 +61,7 @@ def describe(start: Atoms, end: EndState) -> Relaxation | PhysicsRefusal:
         max_displacement=_max_displacement(start, end.atoms),
         space_group_before=_space_group(start, _SYMPREC_BEFORE),
         space_group_after=_space_group(end.atoms, _SYMPREC_AFTER),
+        static_energy=end.static_energy / len(start),
     )
 
 

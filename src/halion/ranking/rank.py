@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import rankdata
 
 from halion.arrays import FloatArray
 from halion.errors import InputError, PhysicsRefusal
 from halion.orderings.types import OrderingSet
 from halion.potentials import Potential
 from halion.progress import Progress, Stop, never, silent
+from halion.ranking.assess import assess
 from halion.ranking.compare import is_same_structure
-from halion.ranking.lowest import TIE_EV_PER_ATOM
+from halion.ranking.correlation import spearman
 from halion.ranking.relax import relax_batch
-from halion.ranking.select import select_candidates
-from halion.ranking.types import Candidate, RankedOrdering, Ranking, RefusedOrdering, Relaxation
+from halion.ranking.rounds import plan_round
+from halion.ranking.types import Candidate, MergedOrdering, RankedOrdering, Ranking, RefusedOrdering, Relaxation
 from halion.settings import RankingSettings
 from halion.units import BOLTZMANN_EV_PER_K
 
-__all__ = ["SAME_ENERGY_EV_PER_ATOM", "boltzmann_weights", "rank", "rank_orderings", "spearman"]
+__all__ = ["SAME_ENERGY_EV_PER_ATOM", "boltzmann_weights", "rank", "rank_orderings"]
 
 # Relaxations into one minimum agree to better than this (0.01 eV/Angstrom left over 0.1 Angstrom).
 SAME_ENERGY_EV_PER_ATOM = 1e-3
@@ -78,10 +79,30 @@ def rank(
                 boltzmann_weight=float(weights[place]),
                 duplicates=tuple(sorted(candidate.ordering for candidate, _ in group[1:])),
                 relaxation=group[0][1],
+                is_control=group[0][0].is_control,
+                split=group[0][0].split,
             )
             for place, group in enumerate(groups)
         ),
         refused=tuple(sorted(refused, key=lambda one: one.ordering)),
+        merged=tuple(
+            _merged(candidate, relaxation, group[0][0].ordering)
+            for group in groups
+            for candidate, relaxation in group[1:]
+        ),
+    )
+
+
+def _merged(candidate: Candidate, relaxation: Relaxation, collapsed_to: int) -> MergedOrdering:
+    return MergedOrdering(
+        ordering=candidate.ordering,
+        collapsed_to=collapsed_to,
+        multiplicity=candidate.multiplicity,
+        electrostatic_energy=candidate.electrostatic_energy,
+        static_energy=relaxation.static_energy,
+        energy=relaxation.energy,
+        is_control=candidate.is_control,
+        split=candidate.split,
     )
 
 
@@ -127,24 +148,6 @@ def boltzmann_weights(energies: FloatArray, multiplicity: FloatArray, temperatur
     return weights / weights.sum()
 
 
-def spearman(electrostatic: FloatArray, relaxed: FloatArray) -> float:
-    """Spearman's rank correlation, ties (within 1e-6 eV/atom) at their mean rank; NaN below 3 or if one is flat."""
-    if len(relaxed) < 3:
-        return float("nan")
-    first, second = _ranks(electrostatic), _ranks(relaxed)
-    first, second = first - first.mean(), second - second.mean()
-    norm = np.sqrt((first**2).sum() * (second**2).sum())
-    return float((first * second).sum() / norm) if norm > 0 else float("nan")
-
-
-def _ranks(values: FloatArray) -> FloatArray:
-    order = np.argsort(values)
-    level = np.concatenate([[0], np.cumsum(np.diff(values[order]) > TIE_EV_PER_ATOM)])
-    levels = np.empty(len(values))
-    levels[order] = level
-    return rankdata(levels)
-
-
 def rank_orderings(
     ordering_set: OrderingSet,
     potential: Potential,
@@ -153,9 +156,11 @@ def rank_orderings(
     progress: Progress = silent,
     stop: Stop = never,
 ) -> Ranking:
-    """Select, relax and rank: from the distinct orderings to the ranked table, in this process.
+    """Select, relax, rank and assess: from the distinct orderings to the ranked table, in this process.
 
-    An ordering whose relaxation physics refuses is left out of the rows and told in `refused`.
+    The lowest in electrostatic energy and a control group are relaxed, and more in further rounds while too many
+    of the best were missed (`plan_round`). An ordering whose relaxation physics refuses is left out of the rows
+    and told in `refused`.
 
     Args:
         ordering_set: the distinct orderings.
@@ -167,27 +172,37 @@ def rank_orderings(
         PhysicsRefusal: every relaxation was refused.
         Interrupted: `stop` said so.
     """
-    chosen = select_candidates(ordering_set, settings).candidates
-    outcomes = relax_batch([one.atoms for one in chosen], potential, settings, progress=progress, stop=stop)
-    relaxed = [pair for pair in zip(chosen, outcomes, strict=True) if isinstance(pair[1], Relaxation)]
-    refused = [
-        _refused(candidate, outcome.what)
-        for candidate, outcome in zip(chosen, outcomes, strict=True)
-        if isinstance(outcome, PhysicsRefusal)
-    ]
+    relaxed: list[Relaxed] = []
+    refused: list[RefusedOrdering] = []
+    done: dict[int, float] = {}
+    while (chosen := plan_round(ordering_set, done, settings)) is not None:
+        candidates = chosen.candidates
+
+        def tell(n: float, total: float, state: str = "", /, before: int = len(done)) -> None:
+            progress(before + n, before + total, state)
+
+        outcomes = relax_batch([one.atoms for one in candidates], potential, settings, progress=tell, stop=stop)
+        for one, outcome in zip(candidates, outcomes, strict=True):
+            if isinstance(outcome, PhysicsRefusal):
+                refused.append(_refused(one, outcome.what))
+                done[one.ordering] = math.inf
+            else:
+                relaxed.append((one, outcome))
+                done[one.ordering] = outcome.energy
     if not relaxed:
         raise PhysicsRefusal(
-            f"none of the {len(chosen)} orderings could be relaxed; the first said: {refused[0].reason}",
+            f"none of the {len(refused)} orderings could be relaxed; the first said: {refused[0].reason}",
             where=ordering_set.crystal_name,
             fix="choose another potential, or check the crystal's sites",
         )
-    return rank(
+    found = rank(
         relaxed,
         potential=potential.name,
         n_orderings=ordering_set.n_orderings,
         temperature_k=settings.temperature_k,
         refused=refused,
     )
+    return assess(found, ordering_set, settings)
 
 
 def _refused(candidate: Candidate, reason: str) -> RefusedOrdering:

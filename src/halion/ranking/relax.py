@@ -175,6 +175,7 @@ def _finished(
             stress=(result.virials[k] + result.virials[k].T) / (2 * volumes[k]),
             is_converged=bool(is_converged[k]),
             n_steps=n_steps,
+            static_energy=float(batch.first_energies[k]),
         )
         outcome = describe(start, end) if intact[k] else explosion(start, growth[k], largest[k], n_steps)
         finished[int(batch.keys[k])] = outcome

@@ -9,7 +9,7 @@ from halion.ranking.splits import split_of
 from halion.ranking.types import Candidate, Selection
 from halion.settings import RankingSettings
 
-__all__ = ["candidate", "select_candidates"]
+__all__ = ["candidate", "choice_in_words", "select_candidates"]
 
 
 def select_candidates(
@@ -32,7 +32,7 @@ def select_candidates(
     pairs = zip(lowest.orderings.tolist(), lowest.energies.tolist(), strict=True)
     return Selection(
         candidates=tuple(candidate(ordering_set, index, energy) for index, energy in pairs),
-        note=_note(ordering_set.n_orderings, lowest),
+        note=choice_in_words(ordering_set.n_orderings, lowest),
         n_tied_left_out=lowest.n_left_out,
     )
 
@@ -49,7 +49,8 @@ def candidate(ordering_set: OrderingSet, index: int, energy: float, *, is_contro
     )
 
 
-def _note(n_orderings: int, lowest: Lowest) -> str:
+def choice_in_words(n_orderings: int, lowest: Lowest) -> str:
+    """Which orderings were chosen, and what the electrostatic energy could not tell."""
     n_chosen = len(lowest.orderings)
     if n_chosen == n_orderings:
         return f"All {n_orderings} distinct orderings are relaxed."

@@ -12,7 +12,7 @@ __all__ = ["split_name", "split_of"]
 def split_of(ordering_set: OrderingSet, index: int) -> str:
     """How this ordering's atoms are spread over the orbits, in words; empty where all orderings are spread alike.
 
-    Checked by tests/ranking/test_ranking_splits.py.
+    Checked by test_rows_say_which_split in tests/ranking/test_ranking_back_check.py.
     """
     if len(ordering_set.compositions) < 2:
         return ""
