@@ -24,6 +24,7 @@ SETTINGS_OF = {
     "closest_cations": "orderings.closest_cations_angstrom",
     "limit": "orderings.limit",
     "relax_best": "ranking.relax_best",
+    "control": "ranking.control",
     "potential": "ranking.potential",
     "force_tolerance": "ranking.force_tolerance_ev_per_angstrom",
     "max_steps": "ranking.max_steps",

@@ -112,7 +112,9 @@ def test_enumerate_refuses_before_it_works(capfd, tmp_path):
 def test_rank_writes_a_table_and_cells(capfd, tmp_path):
     stored, folder = tmp_path / "orderings.h5", tmp_path / "ranked"
     answer(capfd, "enumerate", "Li3YCl6", "--supercell", "1,1,1", "--output", stored)
-    found = answer(capfd, "rank", stored, "--relax-best", "2", "--max-steps", "2", "--folder", folder)
+    found = answer(
+        capfd, "rank", stored, "--relax-best", "2", "--control", "0", "--max-steps", "2", "--folder", folder
+    )
     assert found["potential"] == "chgnet-0.3.0"
     assert found["n_relaxed"] == 2
     assert [row["rank"] for row in found["rows"]] == [1, 2]
@@ -120,6 +122,8 @@ def test_rank_writes_a_table_and_cells(capfd, tmp_path):
     assert sum(row["boltzmann_weight"] for row in found["rows"]) == pytest.approx(1)
     assert not any(row["is_converged"] for row in found["rows"])  # two steps are too few
     assert found["spearman"] is None  # of two there is none
+    assert found["quality"]["recall"] is None
+    assert "no control group" in found["quality"]["note"]
     assert sorted(path.name for path in folder.iterdir()) == sorted(
         name.rsplit("/", 1)[1] for name in found["files"]
     )

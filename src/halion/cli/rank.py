@@ -46,6 +46,10 @@ def command(
         int | None,
         typer.Option(metavar="N", help="Relax so many, lowest in electrostatic energy first. (default: 20)"),
     ] = None,
+    control: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Relax so many others too, drawn at random: what was missed. (default: 20)"),
+    ] = None,
     potential: Potential = None,
     force_tolerance: ForceTolerance = None,
     max_steps: MaxSteps = None,
@@ -64,6 +68,7 @@ def command(
         ranking=given(
             potential=potential,
             relax_best=relax_best,
+            control=control,
             force_tolerance_ev_per_angstrom=force_tolerance,
             max_steps=max_steps,
             temperature_k=temperature,
@@ -118,6 +123,9 @@ def _record(table: Ranking, crystal_name: str) -> dict[str, Any]:
         "spearman": to_record(table.spearman),
         "rows": to_record(ranking_table(table)),
         "refused": to_record(table.refused),
+        "quality": to_record(table.quality),
+        "back_check": to_record(table.back_check),
+        "notes": list(table.notes),
     }
 
 
@@ -141,5 +149,7 @@ def _text(table: Ranking, folder: Path | None) -> list[str | Table]:
         f"weights at {table.temperature_k:g} K",
         Table(headings=headings, rows=rows),
     ]
+    text += [table.quality.note] if table.quality else []
+    text += table.notes
     text += [f"refused: ordering {one.ordering}: {one.reason}" for one in table.refused]
     return [*text, f"written to {folder}"] if folder else text
