@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+from ase.geometry import minkowski_reduce
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -15,11 +16,10 @@ from halion.orderings.lattice import (
     cell_count,
     cell_numbers,
     cell_offsets,
-    edge_ratio,
     hermite_form,
+    image_distances,
     is_diagonal,
     keeps_lattice,
-    shortest_image_distance,
 )
 
 SKEWED = ((1, 0, 0), (0, 1, 0), (1, 0, 2))
@@ -145,12 +145,32 @@ def test_the_shortest_distance_between_images(supercell, seed):
     steps = np.array(list(itertools.product(*(range(-m, m + 1) for m in most))))
     lengths = np.linalg.norm(steps @ cell, axis=1)
     shortest = lengths[np.any(steps != 0, axis=1)].min()
-    assert shortest_image_distance(cell) == pytest.approx(shortest, abs=1e-9)
+    assert image_distances(cell[None]) == pytest.approx([shortest], abs=1e-9)
+    reduced, _ = minkowski_reduce(cell)
+    assert np.linalg.norm(reduced, axis=1).min() == pytest.approx(shortest, abs=1e-9)
 
 
 def test_a_needle_is_measured_across_and_not_along_its_edges():
     """All edges longer than 20 Angstrom, but points only 3 apart."""
     cell = np.array([[20.0, 0, 0], [20.0, 3.0, 0], [0, 0, 25.0]])
-    assert shortest_image_distance(cell) == pytest.approx(3.0)
-    assert edge_ratio(np.eye(3) * 5) == pytest.approx(1.0)
-    assert edge_ratio(np.array([[5.0, 0, 0], [5.0, 5.0, 0], [0, 0, 5.0]])) == pytest.approx(1.0)
+    assert image_distances(cell[None]) == pytest.approx([3.0])
+
+
+def test_many_cells_at_once_are_each_measured_alone():
+    cells = np.random.default_rng(0).normal(size=(200, 3, 3)) * 5
+    together = image_distances(cells)
+    assert np.array_equal(together, [image_distances(cell[None])[0] for cell in cells])
+    assert together == pytest.approx([np.linalg.norm(minkowski_reduce(cell)[0], axis=1).min() for cell in cells])
+
+
+@pytest.mark.parametrize(
+    ("cell", "distance"),
+    [
+        (np.eye(3) * 5, 5.0),
+        ([[0, 2, 2], [2, 0, 2], [2, 2, 0]], 8**0.5),  # face-centred
+        ([[-2, 2, 2], [2, -2, 2], [2, 2, -2]], 12**0.5),  # body-centred: the half diagonal
+        ([[3, 0, 0], [-1.5, 1.5 * 3**0.5, 0], [0, 0, 7]], 3.0),  # hexagonal
+    ],
+)
+def test_image_distances_of_known_lattices(cell, distance):
+    assert image_distances(np.array([cell], dtype=float)) == pytest.approx([distance])

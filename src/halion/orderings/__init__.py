@@ -1,13 +1,16 @@
 """Orderings: a disordered crystal to its distinct ordered cells, exactly counted, with multiplicities."""
 
+from halion.orderings.candidates import candidate_supercells
 from halion.orderings.choose import composition_for, compositions_for
 from halion.orderings.composition import choose_composition
 from halion.orderings.count import count_orderings
 from halion.orderings.enumerate import enumerate_orderings
 from halion.orderings.exclusions import exclusion_distances, exclusions_for
+from halion.orderings.shapes import distinct_supercells, near_cubic_supercell
 from halion.orderings.store import load_orderings, save_orderings
 from halion.orderings.supercell import choose_supercell
 from halion.orderings.types import (
+    CandidateSupercell,
     Composition,
     OrbitComposition,
     OrderingCount,
@@ -19,6 +22,7 @@ from halion.orderings.types import (
 )
 
 __all__ = [
+    "CandidateSupercell",
     "Composition",
     "OrbitComposition",
     "OrderingCount",
@@ -26,15 +30,18 @@ __all__ = [
     "PairExclusion",
     "Supercell",
     "as_supercell",
+    "candidate_supercells",
     "choose_composition",
     "choose_supercell",
     "composition_for",
     "compositions_for",
     "count_orderings",
+    "distinct_supercells",
     "enumerate_orderings",
     "exclusion_distances",
     "exclusions_for",
     "load_orderings",
+    "near_cubic_supercell",
     "save_orderings",
     "supercell_name",
 ]

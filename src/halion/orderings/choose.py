@@ -19,9 +19,7 @@ def composition_for(crystal: DisorderedCrystal, settings: OrderingSettings) -> C
     Raises:
         OrderingError: no supercell holds a neutral composition with an allowed ordering.
     """
-    supercell = settings.supercell or choose_supercell(
-        crystal, settings.max_atoms, limit=settings.limit, closest_cations=settings.closest_cations_angstrom
-    )
+    supercell = settings.supercell or choose_supercell(crystal, settings)
     return choose_composition(crystal, supercell, exclusions=exclusions_for(crystal, settings))
 
 

@@ -21,9 +21,9 @@ import numpy as np
 
 from halion.crystal.types import DisorderedCrystal, Orbit
 from halion.errors import OrderingError
+from halion.orderings.feasible import has_ordering
 from halion.orderings.lattice import cell_count
 from halion.orderings.placement import FULL, TIE, Split, cheapest_split, splits_by_cost
-from halion.orderings.search import has_ordering
 from halion.orderings.types import (
     Composition,
     OrbitComposition,

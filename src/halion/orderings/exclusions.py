@@ -2,10 +2,10 @@
 
 Two rules for cations, and whatever the user says of a pair of elements. The first rule is the user's too: no two
 cations closer than `closest_cations`. The second is Pauling's third rule (J. Am. Chem. Soc. 51, 1010, 1929):
-polyhedra of multivalent cations do not share faces. Two octahedra with the cation-anion distance R have their centres
-2/sqrt(3) R = 1.155 R apart across a shared face and sqrt(2) R = 1.414 R across a shared edge; the geometric mean,
-1.278 R, tells the two apart without radii or fitted numbers. A refinement that fills two such sites by more than one
-atom together does have face-sharing pairs: there the rule does not hold.
+polyhedra of multivalent cations do not share faces. Two octahedra with the cation-anion distance R have their
+centres 2/sqrt(3) R = 1.155 R apart across a shared face and sqrt(2) R = 1.414 R across a shared edge; the geometric
+mean, 1.278 R, tells the two apart without radii or fitted numbers. A refinement that fills two such sites by more
+than one atom together does have face-sharing pairs: there the rule does not hold.
 """
 
 from __future__ import annotations

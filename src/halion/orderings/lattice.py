@@ -11,7 +11,6 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from ase.geometry import minkowski_reduce
 from numpy.typing import NDArray
 
 from halion.arrays import FloatArray, IntArray
@@ -21,12 +20,14 @@ __all__ = [
     "cell_count",
     "cell_numbers",
     "cell_offsets",
-    "edge_ratio",
     "hermite_form",
+    "image_distances",
     "is_diagonal",
     "keeps_lattice",
-    "shortest_image_distance",
 ]
+
+_PAIRS = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))
+_ROUNDING = 1e-12  # of the sum of squares: a product that small is a right angle
 
 
 def cell_count(supercell: Supercell) -> int:
@@ -93,20 +94,38 @@ def keeps_lattice(rotations: IntArray, supercell: Supercell) -> NDArray[np.bool_
     return np.all(turned % determinant == 0, axis=(-2, -1))
 
 
-def shortest_image_distance(cell: FloatArray) -> float:
-    """Shortest distance between a point and its periodic images, Angstrom: the shortest lattice vector.
+def image_distances(cells: FloatArray) -> FloatArray:
+    """Shortest distance between a point and its periodic images in each of many cells, Angstrom.
 
-    Of a skewed cell it is none of the edges. The first vector of a Minkowski-reduced cell is a shortest one
-    (Nguyen, Stehle, ACM Trans. Algorithms 5, 46 (2009)).
+    That is the shortest lattice vector, in a skewed cell none of the edges. Selling's reduction makes four vectors
+    of sum zero that include angles of at least 90 degrees; the shortest vector of the lattice is one of them
+    or a sum of two (Delaunay 1932; Conway, Sloane, Proc. R. Soc. A 436, 55 (1992)).
 
-    Checked by tests/orderings/test_orderings_lattice.py against all combinations up to a bound.
+    Args:
+        cells: (n, 3, 3) Angstrom, rows are the vectors of each cell.
+    Returns:
+        (n,) Angstrom.
+
+    Checked by tests/orderings/test_orderings_lattice.py against all combinations up to a bound, and ASE.
     """
-    reduced, _ = minkowski_reduce(np.asarray(cell, dtype=float))
-    return float(np.linalg.norm(reduced, axis=1).min())
-
-
-def edge_ratio(cell: FloatArray) -> float:
-    """Longest / shortest vector of the Minkowski-reduced cell: 1 for a cube."""
-    reduced, _ = minkowski_reduce(np.asarray(cell, dtype=float))
-    lengths = np.linalg.norm(reduced, axis=1)
-    return float(lengths.max() / lengths.min())
+    cells = np.asarray(cells, dtype=float)
+    four = np.concatenate([cells, -cells.sum(axis=1, keepdims=True)], axis=1)
+    sizes = np.einsum("nij,nij->n", four, four)
+    while True:
+        products = np.einsum("nik,njk->nij", four, four)
+        acute = np.array([products[:, i, j] for i, j in _PAIRS]).T
+        worst = acute.argmax(axis=1)
+        turn = np.flatnonzero(acute.max(axis=1) > _ROUNDING * sizes)
+        if not len(turn):
+            break
+        for k, (i, j) in enumerate(_PAIRS):
+            here = turn[worst[turn] == k]
+            p, q = (each for each in range(4) if each not in (i, j))
+            # v_i is turned round and added to the two others: the sum stays zero, the sum of squares shrinks.
+            step = four[here, i].copy()
+            four[here, p] += step
+            four[here, q] += step
+            four[here, i] = -step
+    pairs = [four[:, 0] + four[:, k] for k in (1, 2, 3)]
+    vectors = np.concatenate([four, np.stack(pairs, axis=1)], axis=1)
+    return np.linalg.norm(vectors, axis=-1).min(axis=-1)

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import bisect
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 
 from halion.crystal.types import DisorderedCrystal, Orbit
 from halion.errors import OrderingError, nearest
 from halion.orderings.composition import composition_of
+from halion.orderings.cycles import CycleType, colourings, cycle_types
 from halion.orderings.lattice import cell_count
 from halion.orderings.placement import FULL, TIE, Split
-from halion.orderings.types import Composition
+from halion.orderings.sites import site_permutations
+from halion.orderings.types import Composition, OrderingCount
 
-__all__ = ["MOST_COMPOSITIONS", "pooled_compositions"]
+__all__ = ["MOST_COMPOSITIONS", "count_pooled", "pooled_compositions"]
 
 MOST_COMPOSITIONS = 5000  # each is counted, searched and stored by itself
 
@@ -47,21 +50,9 @@ def pooled_compositions(
 
     Checked by tests/orderings/test_orderings_pooled.py against trying all splits, and the counts of Li3YCl6.
     """
-    for element in pool:
-        if element not in crystal.charges:
-            raise OrderingError(
-                f"orderings.pool: there is no {element} in this crystal: {nearest(element, crystal.charges)}",
-                where=crystal.name,
-                fix=f"orderings: {{pool: [{next(iter(crystal.charges))}]}}",
-            )
-    elements = list(crystal.charges)
     n_cells = cell_count(around.supercell)
-    options = []
-    for part, orbit in zip(around.orbits, crystal.orbits):
-        given = tuple(part.counts.get(element, 0) for element in orbit.occupancy)
-        options.append(_fillings(orbit, orbit.n_sites * n_cells, given, (pool, window)))
-    totals = tuple(sum(part.counts.get(element, 0) for part in around.orbits) for element in elements)
-    splits = _splits(crystal, elements, totals, options)
+    options = _options(crystal, around, pool, window)
+    splits = _splits(crystal, _atoms(crystal, around), options)
     first = tuple(
         tuple(part.counts.get(element, 0) for element in orbit.occupancy)
         for part, orbit in zip(around.orbits, crystal.orbits)
@@ -73,6 +64,79 @@ def pooled_compositions(
         composition_of(crystal, around.supercell, split, _number_near(ordered, costs[split]) - 1)
         for split in (first, *others)
     )
+
+
+def count_pooled(
+    crystal: DisorderedCrystal, around: Composition, pool: Sequence[str], *, window: int = 0
+) -> OrderingCount:
+    """Exact numbers of orderings over all compositions of `pooled_compositions`, without listing these.
+
+    Burnside's sum over the splits is taken orbit after orbit: what matters is how many atoms of each element are
+    left for the orbits to come.
+
+    Raises:
+        OrderingError: a pooled element is none of the crystal's.
+
+    Checked by tests/orderings/test_orderings_pooled.py against the sum over the list.
+    """
+    options = _options(crystal, around, pool, window)
+    orbits = [k for k, choices in enumerate(options) if not crystal.orbits[k].is_ordered]
+    sizes = [around.orbits[k].n_sites for k in orbits]
+    permutations = site_permutations(crystal, around.supercell, orbits)
+    kinds = Counter(cycle_types(permutations, sizes))
+    identity = next(kind for kind in kinds if all(length == 1 for cycles in kind for length, _ in cycles))
+    spare = _atoms(crystal, around)
+    for k, orbit in enumerate(crystal.orbits):
+        if orbit.is_ordered:
+            spare = _plus(spare, _columns(crystal, k), options[k][0], -1)
+
+    def fixed(kind: tuple[CycleType, ...]) -> int:
+        states = {spare: 1}
+        for k, size, cycles in zip(orbits, sizes, kind):
+            following: dict[_Left, int] = {}
+            for counts in options[k]:
+                ways = colourings(cycles, tuple(sorted((*counts, size - sum(counts)))))
+                for left, number in states.items() if ways else ():
+                    key = _plus(left, _columns(crystal, k), counts, -1)
+                    if min(key) >= 0:
+                        following[key] = following.get(key, 0) + ways * number
+            states = following
+        return states.get((0,) * len(spare), 0)
+
+    order = len(permutations)
+    distinct, rest = divmod(sum(number * fixed(kind) for kind, number in kinds.items()), order)
+    if rest:
+        raise AssertionError(f"Burnside's sum is no multiple of the group order {order}: not a group")
+    return OrderingCount(total=fixed(identity), distinct=distinct, group_order=order)
+
+
+def _atoms(crystal: DisorderedCrystal, composition: Composition) -> _Left:
+    """Atoms of each element of the crystal."""
+    return tuple(sum(part.counts.get(element, 0) for part in composition.orbits) for element in crystal.charges)
+
+
+def _columns(crystal: DisorderedCrystal, index: int) -> list[int]:
+    """Where the elements of an orbit stand among those of the crystal."""
+    elements = list(crystal.charges)
+    return [elements.index(element) for element in crystal.orbits[index].occupancy]
+
+
+def _options(
+    crystal: DisorderedCrystal, around: Composition, pool: Sequence[str], window: int
+) -> list[list[tuple[int, ...]]]:
+    """Fillings of each orbit that pool and window allow."""
+    for element in pool:
+        if element not in crystal.charges:
+            raise OrderingError(
+                f"orderings.pool: there is no {element} in this crystal: {nearest(element, crystal.charges)}",
+                where=crystal.name,
+                fix=f"orderings: {{pool: [{next(iter(crystal.charges))}]}}",
+            )
+    options = []
+    for part, orbit in zip(around.orbits, crystal.orbits):
+        given = tuple(part.counts.get(element, 0) for element in orbit.occupancy)
+        options.append(_fillings(orbit, part.n_sites, given, (pool, window)))
+    return options
 
 
 def _fillings(
@@ -94,11 +158,9 @@ def _fillings(
     ]
 
 
-def _splits(
-    crystal: DisorderedCrystal, elements: list[str], totals: _Left, options: list[list[tuple[int, ...]]]
-) -> list[Split]:
+def _splits(crystal: DisorderedCrystal, totals: _Left, options: list[list[tuple[int, ...]]]) -> list[Split]:
     """All choices of one filling per orbit that use up the atoms; counted before they are listed."""
-    columns = [[elements.index(element) for element in orbit.occupancy] for orbit in crystal.orbits]
+    columns = [_columns(crystal, k) for k in range(len(crystal.orbits))]
     zero = (0,) * len(totals)
     # endings[k]: what the orbits from k on can use up -> in how many ways.
     endings: list[dict[_Left, int]] = [{zero: 1}]

@@ -1,120 +1,218 @@
-"""The diagonal supercell that represents the refined occupancies best within a number of atoms."""
+"""The supercell that represents the refined occupancies best within a number of atoms, of all shapes there are.
+
+Atoms per orbit, and with them the deviation from the refinement, depend on the number of cells alone; the shape
+decides how far apart images are, how many orderings differ, and whether excluded pairs leave one at all. So sizes
+are ranked first, and of each size that is still in question the shapes are tried one by one.
+"""
 
 from __future__ import annotations
 
-import itertools
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from halion.arrays import FloatArray
 from halion.crystal.types import DisorderedCrystal
 from halion.errors import OrderingError
 from halion.orderings.composition import choose_composition
 from halion.orderings.count import count_orderings
-from halion.orderings.exclusions import exclusion_distances
+from halion.orderings.exclusions import exclusions_for
+from halion.orderings.feasible import has_ordering
+from halion.orderings.lattice import hermite_form, image_distances, is_diagonal
+from halion.orderings.pooled import pooled_compositions
 from halion.orderings.search import distinct_up_to
-from halion.orderings.types import Composition, PairExclusion, Supercell, as_supercell
+from halion.orderings.shapes import distinct_supercells
+from halion.orderings.types import Composition, PairExclusion, Supercell
+from halion.settings import OrderingSettings
 
-__all__ = ["choose_supercell"]
+__all__ = ["Size", "choose_supercell", "list_sizes", "no_size", "shapes_by_image_distance"]
 
 # Deviations closer than this are equal: refined occupancies are not known to better than a few 0.001.
 _SAME_DEVIATION = 1e-3
+_ROUNDING = 1e-9
 
 
-def choose_supercell(
-    crystal: DisorderedCrystal, max_atoms: int, *, limit: int | None = None, closest_cations: float = 0.0
-) -> Supercell:
-    """The diagonal supercell of at most `max_atoms` atoms whose best neutral composition deviates least.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """A number of cells, and the composition nearest to the refinement in it, whatever the shape."""
 
-    Ties (deviations within 0.001) go to fewer atoms, then to the longest shortest distance between periodic
-    images, then to the smallest ratio of longest to shortest edge, then to repeats along c before b before a.
+    n_cells: int
+    nearest: Composition
+
+
+def choose_supercell(crystal: DisorderedCrystal, settings: OrderingSettings) -> Supercell:
+    """The supercell of at most `max_atoms` atoms whose best neutral composition deviates least.
+
+    With a `tolerance`: the smallest one whose composition deviates by no more than that. Ties (deviations within
+    0.001) go to fewer atoms, then to the longest shortest distance between periodic images, then to the smallest
+    ratio of longest to shortest edge, then to repeats along c before b before a. Supercells are left out whose
+    orderings all fill excluded pairs, or of which there are more than `limit` (where all are to be listed, and
+    over all splits where atoms are pooled).
 
     Args:
         crystal: the disordered crystal.
-        max_atoms: most atoms in the supercell.
-        limit: leave out supercells with more distinct orderings than this; None: keep all.
-        closest_cations: as for `choose_composition` and `enumerate_orderings`, Angstrom: what they would find in
-            each supercell is what is compared; 0: do not look.
+        settings: `max_atoms`, `shapes`, `tolerance`, `limit`, and what excludes and pools.
     Raises:
-        OrderingError: one cell holds more atoms already; no supercell up to the limit is neutral, or has few enough
-            orderings.
+        OrderingError: one cell holds more atoms already; no supercell up to `max_atoms` is neutral, lies within the
+            tolerance, or has few enough orderings.
 
-    Checked by tests/orderings/test_orderings_composition.py.
+    Checked by tests/orderings/test_orderings_supercell.py against comparing all.
     """
-    exclusions = exclusion_distances(crystal, closest_cations)
-    candidates: list[tuple[Composition, tuple[int, int, int]]] = []
-    reasons: list[OrderingError] = []
+    sizes, reasons = list_sizes(crystal, settings.max_atoms)
+    if not sizes:
+        raise no_size(crystal, settings.max_atoms, reasons)
+    question = _Question(crystal, settings)
+    if settings.tolerance is not None:
+        return _smallest_within(question, sizes, settings.tolerance)
+    fits: list[Composition] = []
+    for size in sorted(sizes, key=lambda size: (size.nearest.deviation, size.n_cells)):
+        if fits and size.nearest.deviation > min(fit.deviation for fit in fits) + _SAME_DEVIATION:
+            break  # larger deviations only from here on
+        fits += question.first_fit(size)
+    if not fits:
+        raise _too_many(crystal, settings)
+    least = min(fit.deviation for fit in fits)
+    near = [fit for fit in fits if fit.deviation <= least + _SAME_DEVIATION]
+    return min(near, key=lambda fit: fit.n_atoms).supercell
+
+
+def _smallest_within(question: _Question, sizes: list[Size], tolerance: float) -> Supercell:
+    within = [size for size in sizes if size.nearest.deviation <= tolerance + _ROUNDING]
+    for size in sorted(within, key=lambda size: size.nearest.n_atoms):
+        for fit in question.first_fit(size):
+            if fit.deviation <= tolerance + _ROUNDING:
+                return fit.supercell
+    settings, crystal = question.settings, question.crystal
+    if within:
+        raise _too_many(crystal, settings)
+    best = min(sizes, key=lambda size: (size.nearest.deviation, size.n_cells))
+    reached = math.ceil(best.nearest.deviation * 1e4) / 1e4
+    raise OrderingError(
+        f"no supercell of at most {settings.max_atoms} atoms has all occupancies within {tolerance:g} of the "
+        f"refinement; the best, {best.n_cells} cells with {best.nearest.n_atoms} atoms, comes to {reached:g}",
+        where=crystal.name,
+        fix=f"orderings: {{tolerance: {reached:g}}}, or a larger orderings.max_atoms",
+    )
+
+
+def list_sizes(crystal: DisorderedCrystal, max_atoms: int) -> tuple[list[Size], list[OrderingError]]:
+    """All numbers of cells with a neutral composition of at most `max_atoms` atoms, and why others have none."""
+    sizes, reasons = [], []
     for n_cells in range(1, max(1, int(max_atoms / (0.5 * crystal.n_atoms))) + 1):
         try:
             nearest = choose_composition(crystal, (1, 1, n_cells))
         except OrderingError as error:
             reasons.append(error)
             continue
-        if nearest.n_atoms > max_atoms:
-            continue
-        for supercell in _factors(n_cells):
-            composition = choose_composition(crystal, supercell, exclusions=exclusions)
-            if limit is None or _is_within(crystal, composition, exclusions, limit):
-                candidates.append((composition, supercell))
-    if not candidates:
-        raise _no_supercell(crystal, max_atoms, limit, reasons)
-    least = min(composition.deviation for composition, _ in candidates)
-    best = min(
-        (composition.n_atoms, *_anisotropy(crystal.cell, supercell), supercell)
-        for composition, supercell in candidates
-        if composition.deviation <= least + _SAME_DEVIATION
-    )[-1]
-    return as_supercell(best)
+        if nearest.n_atoms <= max_atoms:
+            sizes.append(Size(n_cells=n_cells, nearest=nearest))
+    return sizes, reasons
 
 
-def _is_within(
-    crystal: DisorderedCrystal, composition: Composition, exclusions: tuple[PairExclusion, ...], limit: int
-) -> bool:
-    """Whether a composition has between one and `limit` distinct orderings under the exclusions."""
-    if not exclusions:
-        return count_orderings(crystal, composition).distinct <= limit
-    try:
-        found = distinct_up_to(crystal, composition, exclusions, limit + 1)
-    except OrderingError:
-        return False
-    return found is not None and 0 < found <= limit
+def shapes_by_image_distance(
+    crystal: DisorderedCrystal, n_cells: int, settings: OrderingSettings
+) -> list[tuple[float, Supercell]]:
+    """(shortest distance between images in Angstrom, supercell) of every shape asked for, the best first."""
+    shapes = [
+        shape
+        for shape in distinct_supercells(crystal, n_cells)
+        if settings.shapes == "all" or is_diagonal(hermite_form(shape))
+    ]
+    cells = np.array(shapes) @ crystal.cell
+    distances = np.round(image_distances(cells), 6)
+    edges = np.linalg.norm(cells, axis=2)
+    ratios = np.round(edges.max(axis=1) / edges.min(axis=1), 6)
+    ranked = sorted(zip(-distances, ratios, shapes))
+    return [(float(-distance), shape) for distance, _, shape in ranked]
 
 
-def _factors(n_cells: int) -> list[tuple[int, int, int]]:
-    """All (p, q, r) with p q r = n_cells."""
-    divisors = [n for n in range(1, n_cells + 1) if n_cells % n == 0]
-    return [(p, q, n_cells // (p * q)) for p in divisors for q in divisors if n_cells % (p * q) == 0]
+class _Question:
+    """Whether a composition can be ordered within the limits, under the exclusions."""
+
+    def __init__(self, crystal: DisorderedCrystal, settings: OrderingSettings) -> None:
+        self.crystal, self.settings = crystal, settings
+        self.exclusions = exclusions_for(crystal, settings)
+        # A sample has no limit: of too many orderings it is drawn.
+        self.limit = settings.limit if settings.sample is None else None
+
+    def first_fit(self, size: Size) -> Iterator[Composition]:
+        """The best shape of a size, with its composition; nothing if none will do.
+
+        The nearest composition in any shape goes before a farther one in the best shape: only where every shape
+        leaves the nearest without an ordering are farther ones looked at.
+        """
+        shapes = [shape for _, shape in shapes_by_image_distance(self.crystal, size.n_cells, self.settings)]
+        is_never_ordered = True
+        for shape in shapes:
+            composition = replace(size.nearest, supercell=shape)
+            number = self._number(composition)
+            if number:
+                yield composition
+                return
+            is_never_ordered = is_never_ordered and number == 0
+        for shape in shapes if is_never_ordered else ():
+            composition = choose_composition(self.crystal, shape, exclusions=self.exclusions)
+            if self._number(composition):
+                yield composition
+                return
+
+    def _number(self, composition: Composition) -> int | None:
+        """Distinct orderings under the exclusions; None if more than the limit, or if a bounded search cannot tell.
+
+        Where there is no limit, 1 stands for any.
+        """
+        crystal, settings, limit = self.crystal, self.settings, self.limit
+        several: tuple[Composition, ...] = (composition,)
+        if settings.pool or settings.window:
+            several = pooled_compositions(crystal, composition, settings.pool, window=settings.window)
+        if not self.exclusions:
+            distinct = count_orderings(crystal, several).distinct
+            return distinct if limit is None or distinct <= limit else None
+        return _number_allowed(crystal, several, self.exclusions, limit)
 
 
-def _anisotropy(cell: FloatArray, supercell: tuple[int, int, int]) -> tuple[float, float]:
-    """(- shortest distance between images, longest / shortest edge), small for a cell near a cube."""
-    vectors = cell * np.array(supercell)[:, None]
-    steps = np.array([step for step in itertools.product((-2, -1, 0, 1, 2), repeat=3) if any(step)])
-    edges = np.linalg.norm(vectors, axis=1)
-    shortest = np.linalg.norm(steps @ vectors, axis=1).min()
-    return -round(float(shortest), 6), round(float(edges.max() / edges.min()), 6)
+def _number_allowed(
+    crystal: DisorderedCrystal,
+    compositions: tuple[Composition, ...],
+    exclusions: tuple[PairExclusion, ...],
+    limit: int | None,
+) -> int | None:
+    feasible = (each for each in compositions if has_ordering(crystal, each, exclusions))
+    if limit is None:
+        return int(next(feasible, None) is not None)
+    total = 0
+    for composition in feasible:
+        found = distinct_up_to(crystal, composition, exclusions, limit + 1 - total)
+        if found is None or total + found > limit:
+            return None
+        total += found
+    return total
 
 
-def _no_supercell(
-    crystal: DisorderedCrystal, max_atoms: int, limit: int | None, reasons: list[OrderingError]
-) -> OrderingError:
-    if crystal.n_atoms > max_atoms and not reasons:
+def no_size(crystal: DisorderedCrystal, max_atoms: int, reasons: list[OrderingError]) -> OrderingError:
+    """Why there is no supercell at all."""
+    if not reasons:
         needed = math.ceil(crystal.n_atoms)
         return OrderingError(
             f"one cell of this crystal holds {crystal.n_atoms:.1f} atoms, more than the {max_atoms} allowed",
             where=crystal.name,
             fix=f"orderings: {{max_atoms: {needed}}}   (or more)",
         )
-    if not reasons:
-        return OrderingError(
-            f"every supercell of at most {max_atoms} atoms has more than {limit} distinct orderings, or none",
-            where=crystal.name,
-            fix="raise orderings.limit or orderings.max_atoms, or lower orderings.closest_cations_angstrom",
-        )
     first = reasons[0]
     return OrderingError(
         f"no supercell of at most {max_atoms} atoms has a neutral whole-atom composition: {first.what}",
         where=crystal.name,
         fix=f"orderings: {{max_atoms: {2 * max_atoms}}}; or {first.fix}",
+    )
+
+
+def _too_many(crystal: DisorderedCrystal, settings: OrderingSettings) -> OrderingError:
+    kinds = "supercell" if settings.tolerance is None else f"supercell within {settings.tolerance:g}"
+    return OrderingError(
+        f"every {kinds} of at most {settings.max_atoms} atoms has more than {settings.limit} distinct orderings, "
+        "or none",
+        where=crystal.name,
+        fix="raise orderings.limit or orderings.max_atoms, lower orderings.closest_cations_angstrom, or draw a "
+        "sample (orderings.sample)",
     )

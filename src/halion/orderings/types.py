@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 __all__ = [
+    "CandidateSupercell",
     "Composition",
     "Measure",
     "OrbitComposition",
@@ -142,6 +143,43 @@ class OrderingCount:
     total: int
     distinct: int
     group_order: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandidateSupercell:
+    """A supercell that could be taken, with what listing its orderings would cost.
+
+    Attributes:
+        supercell: its vectors, as rows, in units of the crystal's cell vectors.
+        composition: whole atoms per orbit, the nearest to the refinement in it.
+        image_distance: shortest distance between periodic images, Angstrom.
+        refined: exact numbers of orderings with these atoms per orbit, before exclusions.
+        pooled: the same with elements pooled over their orbits.
+        pooled_elements: which elements.
+        n_bytes: memory of the orderings that the settings ask for: a byte per site and eight per multiplicity.
+        seconds: predicted time to list them.
+        is_exhaustive: whether all can be listed within the limit; otherwise a sample is drawn.
+    """
+
+    supercell: Supercell
+    composition: Composition
+    image_distance: float
+    refined: OrderingCount
+    pooled: OrderingCount
+    pooled_elements: tuple[str, ...]
+    n_bytes: int
+    seconds: float
+    is_exhaustive: bool
+
+    @property
+    def n_atoms(self) -> int:
+        """Atoms in the supercell."""
+        return self.composition.n_atoms
+
+    @property
+    def deviation(self) -> float:
+        """Largest deviation of any occupancy from the refinement."""
+        return self.composition.deviation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

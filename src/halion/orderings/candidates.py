@@ -1,0 +1,82 @@
+"""Every supercell that could be taken, with its exact counts and its cost, before anything is listed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from halion.crystal.types import DisorderedCrystal
+from halion.orderings.count import count_orderings
+from halion.orderings.pooled import count_pooled
+from halion.orderings.supercell import Size, list_sizes, no_size, shapes_by_image_distance
+from halion.orderings.types import CandidateSupercell
+from halion.settings import OrderingSettings
+
+__all__ = ["ORDERINGS_PER_SECOND", "candidate_supercells", "pooled_elements"]
+
+# Distinct orderings that the compiled search lists in a second where most have no symmetry of their own, two cores
+# (benchmarks/orderings.py). Under exclusions and large stabilisers it is slower.
+ORDERINGS_PER_SECOND = 1e6
+_BYTES_PER_MULTIPLICITY = 8
+_DIGITS = 3  # deviations are compared to 0.001, as in the choice of a supercell
+
+
+def candidate_supercells(crystal: DisorderedCrystal, settings: OrderingSettings) -> tuple[CandidateSupercell, ...]:
+    """All supercells of at most `max_atoms` atoms, best first: deviation (to 0.001), atoms, image distance.
+
+    Each with both counts, refined (atoms per orbit as nearest to the experiment) and pooled (see
+    `pooled_elements`), exact and before exclusions, which can only lower them; with the memory and the time that
+    listing would take, and whether the limit allows it.
+
+    Args:
+        crystal: the disordered crystal.
+        settings: `max_atoms`, `shapes`, `pool`, `window`, `limit`; a `tolerance` leaves the farther ones out.
+    Raises:
+        OrderingError: one cell holds more atoms already, or no supercell up to `max_atoms` is neutral.
+
+    Checked by tests/orderings/test_orderings_supercell.py against counting each composition, and the published
+    deviations.
+    """
+    sizes, reasons = list_sizes(crystal, settings.max_atoms)
+    if not sizes:
+        raise no_size(crystal, settings.max_atoms, reasons)
+    found = [candidate for size in sizes for candidate in _of_size(crystal, size, settings)]
+    if settings.tolerance is not None:
+        found = [each for each in found if each.deviation <= settings.tolerance + 1e-9]
+    return tuple(
+        sorted(found, key=lambda each: (round(each.deviation, _DIGITS), each.n_atoms, -each.image_distance))
+    )
+
+
+def _of_size(crystal: DisorderedCrystal, size: Size, settings: OrderingSettings) -> Iterator[CandidateSupercell]:
+    elements = pooled_elements(crystal, settings)
+    for distance, shape in shapes_by_image_distance(crystal, size.n_cells, settings):
+        composition = replace(size.nearest, supercell=shape)
+        refined = count_orderings(crystal, composition)
+        pooled = count_pooled(crystal, composition, elements, window=settings.window)
+        wanted = pooled if settings.pool or settings.window else refined
+        n_sites = sum(orbit.n_sites for orbit in composition.orbits)
+        yield CandidateSupercell(
+            supercell=shape,
+            composition=composition,
+            image_distance=distance,
+            refined=refined,
+            pooled=pooled,
+            pooled_elements=elements,
+            n_bytes=wanted.distinct * (n_sites + _BYTES_PER_MULTIPLICITY),
+            seconds=wanted.distinct / ORDERINGS_PER_SECOND,
+            is_exhaustive=wanted.distinct <= settings.limit,
+        )
+
+
+def pooled_elements(crystal: DisorderedCrystal, settings: OrderingSettings) -> tuple[str, ...]:
+    """The elements of `orderings.pool`; where none are named, the cations of lowest charge that are disordered.
+
+    These are the mobile ions: how they share the orbits is what a ground state is free to change.
+    """
+    if settings.pool or settings.window:
+        return settings.pool
+    disordered = {element for orbit in crystal.orbits if not orbit.is_ordered for element in orbit.occupancy}
+    cations = {element: crystal.charges[element] for element in disordered if crystal.charges[element] > 0}
+    lowest = min(cations.values(), default=0.0)
+    return tuple(sorted(element for element, charge in cations.items() if charge == lowest))
