@@ -19,6 +19,7 @@ __all__ = [
     "MachineSettings",
     "OrderingSettings",
     "RankingSettings",
+    "SeriesSettings",
     "StudySettings",
     "TransportSettings",
     "read_settings",
@@ -113,6 +114,33 @@ class RankingSettings(Settings):
     force_tolerance_ev_per_angstrom: float = Field(0.01, gt=0, description="FIRE stops below this")
     max_steps: int = Field(1000, gt=0, description="most FIRE steps of one relaxation")
     temperature_k: float = Field(300.0, gt=0, description="temperature of the Boltzmann weights")
+
+
+class SeriesSettings(Settings):
+    """The composition series: one anion replaced by another, step by step, in each parent phase."""
+
+    elements: tuple[str, str] = Field(("Cl", "Br"), description="the element replaced and the one that replaces it")
+    steps: tuple[float, ...] = Field(
+        tuple(0.5 * k for k in range(13)),
+        min_length=1,
+        description="contents x of the second element per formula unit",
+    )
+    cation_orderings: int = Field(
+        1, gt=0, description="cation orderings of each parent, the lowest first, that take part at each x"
+    )
+    symmetry_tolerance_angstrom: float = Field(
+        0.1, gt=0, description="sites of a relaxed cell this near to symmetric ones are equivalent"
+    )
+    max_atoms: int = Field(120, gt=0, description="largest cell made to hold an x exactly")
+    list_at_most: int = Field(100_000, gt=0, description="distinct arrangements that are listed; more are drawn")
+    evaluate_at_most: int = Field(120, ge=10, description="most arrangements evaluated per x and cation ordering")
+    settle_best: int = Field(
+        10, gt=0, description="the search ends when the so many that the surrogate predicts lowest are evaluated"
+    )
+    energies: Literal["relaxed", "static"] = Field(
+        "relaxed", description="what is evaluated: relaxed cells, or unrelaxed ones and the lowest relaxed after"
+    )
+    seed: int = Field(0, ge=0, description="seed of the random arrangements")
 
 
 class DynamicsSettings(Settings):

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from halion.crystal import builtin_crystal
 from halion.errors import CrystalError, InputError, OrderingError
+from halion.orderings import choose_composition
 from halion.orderings.count import count_orderings, count_under_group
 from halion.ranking.sublattice import find_sublattice
 from halion.ranking.substitution import (
+    as_one_element,
     count_substitutions,
     guest_rows,
     mirrored,
@@ -213,6 +215,22 @@ def test_charges_come_from_oxidation_states():
     assert found.composition.charge == pytest.approx(0)
     with pytest.raises(CrystalError, match="neutral"):
         substitutions(find_sublattice(atoms, HALIDES), 3, limit=1000)
+
+
+def test_a_mixed_refinement_with_its_halides_as_one():
+    """Li3YCl3Br3: far fewer orderings of the cations alone; then 924 arrangements of 6 in 12."""
+    mixed = builtin_crystal("Li3YCl3Br3")
+    plain = as_one_element(mixed, HALIDES)
+    assert plain.composition["Cl"] == pytest.approx(12) and "Br" not in plain.composition
+    assert plain.charge == pytest.approx(mixed.charge, abs=1e-9)
+    alone, joint = (count_orderings(one, choose_composition(one, (1, 1, 1))) for one in (plain, mixed))
+    # Refined, Br is half of each anion orbit: 4 of 8 and 2 of 4.
+    assert joint.total == alone.total * math.comb(8, 4) * math.comb(4, 2)
+    assert alone.distinct < joint.distinct / 50
+    found = find_sublattice(averaged("Li3YCl3Br3"), HALIDES)
+    assert count_substitutions(found, 6).total == 924
+    with pytest.raises(InputError, match="equal charges"):
+        as_one_element(mixed, ("Li", "Y"))
 
 
 def test_too_many_are_refused(chloride):

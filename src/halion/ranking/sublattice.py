@@ -31,6 +31,7 @@ class Sublattice:
         atoms: the ordered cell, all shared sites filled with the host; the other atoms first, orbit after orbit,
             then the shared sites.
         elements: (host, guest).
+        order: (n_atoms,) which atom of the given cell each is.
         n_sites: shared sites: the last `n_sites` atoms.
         permutations: (group_order, n_sites) different permutations of the shared sites, the identity first.
         orbit: (n_atoms,) number of each atom's orbit.
@@ -42,6 +43,7 @@ class Sublattice:
 
     atoms: Atoms
     elements: tuple[str, str]
+    order: IntArray
     n_sites: int
     permutations: NDArray[np.int32]
     orbit: IntArray
@@ -104,6 +106,7 @@ def find_sublattice(atoms: Atoms, elements: tuple[str, str], *, symprec: float =
     return Sublattice(
         atoms=hosted,
         elements=elements,
+        order=order,
         n_sites=n_sites,
         permutations=_group(images[:, first:] - first, symprec),
         orbit=np.unique(np.array(found.crystallographic_orbits)[order], return_inverse=True)[1],

@@ -13,11 +13,18 @@ from halion.crystal.types import DisorderedCrystal, Orbit
 from halion.errors import InputError
 from halion.orderings import enumerate_orderings
 from halion.orderings.count import count_under_group
-from halion.orderings.types import Composition, OrbitComposition, OrderingCount, OrderingSet
+from halion.orderings.types import Composition, OrbitComposition, OrderingCount, OrderingSet, as_supercell
 from halion.progress import Progress, Stop, never, silent
 from halion.ranking.sublattice import Sublattice
 
-__all__ = ["count_substitutions", "guest_rows", "mirrored", "substitution_crystal", "substitutions"]
+__all__ = [
+    "as_one_element",
+    "count_substitutions",
+    "guest_rows",
+    "mirrored",
+    "substitution_crystal",
+    "substitutions",
+]
 
 
 def count_substitutions(sublattice: Sublattice, n_guests: int) -> OrderingCount:
@@ -89,6 +96,44 @@ def substitution_crystal(
         notes=(),
     )
     return crystal, _composition(crystal, numbers)
+
+
+def as_one_element(crystal: DisorderedCrystal, elements: tuple[str, str]) -> DisorderedCrystal:
+    """The crystal with two elements of one charge taken as the first: the cations' disorder alone is left.
+
+    Where both have one charge, cations are ordered first, for either; the two then share the sites of the ordered
+    cell (`find_sublattice`). The group stays that of the refinement.
+
+    Raises:
+        InputError: neither element is in the crystal, or their charges differ.
+
+    Checked by tests/ranking/test_ranking_sublattice.py on Li3YCl3Br3.
+    """
+    present = [element for element in elements if element in crystal.charges]
+    if len({crystal.charges[element] for element in present}) != 1:
+        raise InputError(
+            f"{elements[0]} and {elements[1]} cannot be taken as one in {crystal.formula}: they need to be there, "
+            "with equal charges",
+            where=crystal.name,
+            fix="name two elements of one charge, e.g. Cl and Br",
+        )
+    host, guest = elements
+    orbits = []
+    for orbit in crystal.orbits:
+        shared = sum(orbit.occupancy.get(element, 0.0) for element in elements)
+        rest = {element: n for element, n in orbit.occupancy.items() if element not in elements}
+        orbits.append(replace(orbit, occupancy={**rest, host: shared} if shared else rest))
+    charges = {element: n for element, n in crystal.charges.items() if element != guest}
+    return replace(
+        crystal,
+        name=f"{crystal.name}, {guest} taken as {host}",
+        orbits=tuple(orbits),
+        charges=charges | {host: crystal.charges[present[0]]},
+        notes=(
+            *crystal.notes,
+            f"{guest} was taken as {host}: the two are told apart once the cations are ordered.",
+        ),
+    )
 
 
 def substitutions(
@@ -201,7 +246,7 @@ def _composition(crystal: DisorderedCrystal, numbers: Mapping[str, int]) -> Comp
         )
     amounts = crystal.composition
     return Composition(
-        supercell=(1, 1, 1),
+        supercell=as_supercell((1, 1, 1)),
         orbits=tuple(orbits),
         formula=" ".join(f"{element}{round(n)}" for element, n in amounts.items()),
         charge=crystal.charge,
