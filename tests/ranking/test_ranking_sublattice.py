@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 from ase import Atoms
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from halion.crystal import builtin_crystal
@@ -168,6 +168,7 @@ def test_structures_are_the_cell_with_other_elements(chloride):
 
 
 @given(seed=st.integers(0, 2**32 - 1), size=st.floats(0, 0.02))
+@settings(deadline=None)
 def test_atoms_moved_within_the_tolerance(seed, size):
     """A relaxed cell is symmetric to some 0.01 Angstrom: the group and the counts stay."""
     atoms = averaged("Li3YBr6")
@@ -181,6 +182,7 @@ def test_atoms_moved_within_the_tolerance(seed, size):
 
 
 @given(data=st.data())
+@settings(deadline=None)
 def test_order_and_content_of_the_sites_do_not_matter(data):
     """Relabelled atoms, a shifted origin, and any mixture already on the sites: the same counts."""
     atoms = averaged("Li3YBr6")
