@@ -8,7 +8,6 @@ unrelaxed sites of the wrong size would cost more energy than arrangements diffe
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,13 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms
 from ase.build import make_supercell
-from ase.geometry import minkowski_reduce
 from numpy.typing import NDArray
 
 from halion.arrays import FloatArray
 from halion.errors import InputError, PhysicsRefusal
-from halion.orderings.lattice import shortest_image_distance
-from halion.orderings.types import Supercell, as_supercell
+from halion.orderings.lattice import image_distances
+from halion.orderings.shapes import hermite_forms, reduced_supercell
+from halion.orderings.types import Supercell
 from halion.potentials import Potential
 from halion.progress import Progress, Stop, never, silent
 from halion.ranking.relax import relax_batch
@@ -193,28 +192,15 @@ def best_supercell(structures: Sequence[Atoms], n_cells: int) -> Supercell:
     if not structures or n_cells < 1:
         raise InputError("a supercell needs a structure and at least one cell", fix="give an ordered cell")
     cell = structures[0].cell.array
-    forms = _hermite_forms(n_cells)
-    shortest = np.array([shortest_image_distance(np.array(form) @ cell) for form in forms])
-    tied = [form for form, distance in zip(forms, shortest) if distance >= (1 - _SAME_DISTANCE) * shortest.max()]
+    forms = hermite_forms(n_cells)
+    distances = image_distances(np.array(forms) @ cell)
+    tied = [forms[k] for k in np.flatnonzero(distances >= (1 - _SAME_DISTANCE) * distances.max())]
 
-    def size(form: tuple[tuple[int, ...], ...]) -> tuple[float, int, tuple]:
-        reduced = minkowski_reduce(np.array(form) @ cell)[0]
-        off_diagonal = sum(form[i][j] != 0 for i in range(3) for j in range(i + 1, 3))
-        return round(float((reduced**2).sum()), 3), off_diagonal, form
+    def size(supercell: Supercell) -> tuple[float, int, Supercell]:
+        vectors = np.array(supercell) @ cell
+        return round(float((vectors**2).sum()), 3), int(np.count_nonzero(supercell)), supercell
 
-    return as_supercell(min(tied, key=size))
-
-
-def _hermite_forms(n_cells: int) -> list[tuple[tuple[int, ...], ...]]:
-    """Upper triangular matrices [[a, d, e], [0, b, f], [0, 0, c]] with a b c = n, d < b, e < c, f < c: one each."""
-    divisors = [k for k in range(1, n_cells + 1) if n_cells % k == 0]
-    forms = []
-    for a, b in itertools.product(divisors, repeat=2):
-        if n_cells % (a * b):
-            continue
-        c = n_cells // (a * b)
-        forms += [((a, d, e), (0, b, f), (0, 0, c)) for d in range(b) for e in range(c) for f in range(c)]
-    return forms
+    return min((reduced_supercell(cell, form) for form in tied), key=size)
 
 
 def formula_units(atoms: Atoms, elements: tuple[str, str]) -> tuple[int, int]:
