@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from halion.arrays import FloatArray
 from halion.errors import InputError, PhysicsRefusal
-from halion.orderings.lattice import image_distances
+from halion.orderings.lattice import image_distances, is_diagonal
 from halion.orderings.shapes import hermite_forms, reduced_supercell
 from halion.orderings.types import Supercell
 from halion.potentials import Potential
@@ -196,11 +196,12 @@ def best_supercell(structures: Sequence[Atoms], n_cells: int) -> Supercell:
     distances = image_distances(np.array(forms) @ cell)
     tied = [forms[k] for k in np.flatnonzero(distances >= (1 - _SAME_DISTANCE) * distances.max())]
 
-    def size(supercell: Supercell) -> tuple[float, int, Supercell]:
-        vectors = np.array(supercell) @ cell
-        return round(float((vectors**2).sum()), 3), int(np.count_nonzero(supercell)), supercell
+    def size(form: Supercell) -> tuple[float, bool, Supercell]:
+        vectors = np.array(reduced_supercell(cell, form)) @ cell
+        return round(float((vectors**2).sum()), 3), not is_diagonal(form), form
 
-    return min((reduced_supercell(cell, form) for form in tied), key=size)
+    form = min(tied, key=size)
+    return form if is_diagonal(form) else reduced_supercell(cell, form)
 
 
 def formula_units(atoms: Atoms, elements: tuple[str, str]) -> tuple[int, int]:
