@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from orderings_crystals import composed, crystal, li3ycl6
 from test_orderings_count import groups, listed
 
-from halion.orderings import choose_composition, enumerate_orderings
 from halion.orderings import canonical as room
+from halion.orderings import choose_composition, enumerate_orderings
 from halion.orderings.canonical import canonical_rows
 from halion.orderings.count import disordered_orbits
 from halion.orderings.sites import site_permutations
@@ -128,7 +128,10 @@ def test_the_rows_given_are_not_changed():
 
 @pytest.mark.slow
 def test_speed():
-    """1e5 rows of 120 sites under 96 operations, 1e3 under 1536: measured at 0.15 and 0.01 s; seconds are left for a busy machine."""
+    """1e5 rows of 128 sites under 96 operations, 1e3 under 1536: measured at 0.15 and 0.01 s.
+
+    Seconds are left for a busy machine.
+    """
     parent = li3ycl6()
     composition = choose_composition(parent, (2, 2, 2))
     orbits = disordered_orbits(composition)

@@ -1,7 +1,8 @@
 """One ordering for all that symmetry makes equal: the first of its images, and how many different ones there are.
 
-An image is read as a number whose digits are the species, a few dozen sites to a word: all words of all images are
-then one matrix product of whole numbers, exact in double precision below 2^53, instead of a comparison site by site.
+An image is read as a number whose digits are the species, a few dozen sites to a word: all words of all images
+are then one matrix product of whole numbers, exact in double precision below 2^53, instead of a comparison site by
+site.
 """
 
 from __future__ import annotations
