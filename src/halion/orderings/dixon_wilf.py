@@ -1,9 +1,9 @@
-"""Random orderings without a list of them: every colouring, or every distinct ordering, equally likely and exactly so.
+"""Random orderings without a list of them: every colouring, or every distinct ordering, exactly equally likely.
 
 Burnside's sum over the group counts pairs of an operation g and a colouring that g leaves as it is. Each orbit of
 colourings is in |G| such pairs, whatever its size. So a uniformly random pair gives each distinct ordering with
-probability 1/distinct (Dixon and Wilf, J. Algorithms 4, 205, 1983): a class of g with probability proportional to its
-size times the colourings that it fixes, then one of those. A class may be stood for by one g, because the
+probability 1/distinct (Dixon and Wilf, J. Algorithms 4, 205, 1983): a class of g with probability proportional to
+its size times the colourings that it fixes, then one of those. A class may be stood for by one g, because the
 colourings fixed by a conjugate are equivalent ones. Only whole numbers decide: no probability is ever rounded.
 """
 

@@ -104,10 +104,10 @@ class AllowedColourings:
             ways = self._ways[step]
             for before, species in self._edges[step][state]:
                 if number < ways[before]:
+                    row[self._cycles[step]] = species
+                    state = before
                     break
                 number -= ways[before]
-            row[self._cycles[step]] = species
-            state = before
 
     def _filled(self, composition: int) -> int:
         """The number of sites per block and species as one whole number."""
