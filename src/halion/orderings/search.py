@@ -1,52 +1,96 @@
-"""The compiled search called with a stated problem: as a stream, or until the first ordering."""
+"""The compiled search called with a stated problem: as a stream on all cores, or until the first ordering."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
+from halion.cores import usable_cores
 from halion.crystal.types import DisorderedCrystal
 from halion.errors import OrderingError
 from halion.orderings import _enumerator
 from halion.orderings.problem import Problem, state_problem
 from halion.orderings.types import Composition, PairExclusion
+from halion.progress import Stop, never
 
-__all__ = ["distinct_up_to", "has_ordering", "search"]
+__all__ = ["NUMBERING", "WORK", "Share", "Take", "distinct_up_to", "has_ordering", "search"]
 
-_BATCH = 16_384  # orderings handed over at once: some MiB
-# Ticks (some 10 ms each) after which a composition counts as impossible when an ordering is only looked for. A
-# count and not a time: the same question has the same answer on every machine.
-_MOST_TICKS = 5
+NUMBERING: int = _enumerator.NUMBERING  # of the tasks: what was stored half-way under another cannot be continued
+WORK = 1 << 22  # group elements looked at in some 10 ms
+_NO_LIMIT = 2**62
+# Work after which a composition counts as impossible when an ordering is only looked for. Work and not time: the
+# same question has the same answer on every machine.
+_MOST_WORK = 5 * WORK
+
+# Called with rows (uint8, one byte per site), multiplicities (int64) and, when a task is complete, the first task
+# that is not; False ends the search.
+Take = Callable[[bytes, bytes, int | None], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Which of a search's numbered tasks are done: number >= first and (number + offset) % of == shard."""
+
+    first: int = 0
+    shard: int = 0
+    of: int = 1
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a search handed on, the first task that is not complete, and why it ended."""
+
+    n_orderings: int
+    position: int
+    reason: Literal["end", "stopped", "orderings", "work"]
 
 
 def search(
-    problem: Problem, take: Callable[[bytes, bytes], bool], tick: Callable[[int], bool], batch: int = _BATCH
-) -> None:
-    """Stream every distinct ordering of a problem.
+    problem: Problem,
+    take: Take,
+    *,
+    share: Share = Share(),
+    most: tuple[int, int] = (_NO_LIMIT, _NO_LIMIT),
+    threads: int | None = None,
+    stop: Stop = never,
+) -> Outcome:
+    """Stream every distinct ordering of a problem, in an order that does not depend on the number of threads.
 
     Args:
         problem: sites, symmetry, blocks and conflicts.
-        take: called with batches of rows (uint8, one byte per site) and multiplicities (int64); False ends it.
-        tick: called with the number found, each few million group elements looked at; False ends it.
-        batch: orderings handed over at once.
+        take: is given the orderings, some 1 MiB at a time.
+        share: a part of the tasks; all by default.
+        most: orderings and work (group elements looked at) after which the search ends; a few orderings more than
+            the first number may be handed on.
+        threads: that search; all usable cores by default.
+        stop: asked some fifty times a second.
+
+    Checked by tests/orderings/test_orderings_stream.py: threads, shards, and a restart from every position.
     """
     n_species = len(problem.species)
     lists: list[list[int]] = [[] for _ in range(len(problem.row_site) * n_species)]
     for (site, species), others in problem.conflicts.items():
         lists[site * n_species + species] = sorted(other * n_species + s for other, s in others)
-    _enumerator.enumerate(
-        permutations=np.ascontiguousarray(problem.permutations, dtype=np.int32),
-        blocks=problem.blocks,
-        conflict_begin=np.cumsum([0, *map(len, lists)], dtype=np.int32),
-        conflicts=np.array([node for each in lists for node in each], dtype=np.int32),
-        forbidden=np.array(sorted(site * n_species + s for site, s in problem.forbidden), dtype=np.int32),
-        row=problem.row,
-        row_site=problem.row_site,
-        n_species=n_species,
-        take=take,
-        tick=tick,
-        batch=batch,
+    return Outcome(
+        *_enumerator.enumerate(
+            permutations=np.ascontiguousarray(problem.permutations, dtype=np.int32),
+            blocks=problem.blocks,
+            conflict_begin=np.cumsum([0, *map(len, lists)], dtype=np.int32),
+            conflicts=np.array([node for each in lists for node in each], dtype=np.int32),
+            forbidden=np.array(sorted(site * n_species + s for site, s in problem.forbidden), dtype=np.int32),
+            row=problem.row,
+            row_site=problem.row_site,
+            n_species=n_species,
+            share=(share.first, share.shard, share.of, share.offset),
+            limits=most,
+            threads=threads or usable_cores(),
+            take=take,
+            poll=lambda: not stop(),
+        )
     )
 
 
@@ -71,18 +115,7 @@ def distinct_up_to(
         OrderingError: two full sites are too close.
     """
     problem = state_problem(crystal, composition, exclusions)
-    found: list[int] = []
-    ticks: list[int] = []
-
-    def take(rows: bytes, multiplicities: bytes) -> bool:
-        found.append(len(multiplicities) // 8)
-        return sum(found) < most
-
-    def tick(n_orderings: int) -> bool:
-        ticks.append(n_orderings)
-        return len(ticks) < _MOST_TICKS
-
-    search(problem, take, tick, batch=min(most, _BATCH))
-    if sum(found) >= most:
+    found = search(problem, lambda rows, multiplicities, position: True, most=(most - 1, _MOST_WORK), threads=1)
+    if found.n_orderings >= most:
         return most
-    return None if len(ticks) >= _MOST_TICKS else sum(found)
+    return None if found.reason == "work" else found.n_orderings
