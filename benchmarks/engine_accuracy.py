@@ -18,7 +18,7 @@ from ase import Atoms
 from ase.build import bulk
 
 from halion.crystal import builtin_crystal
-from halion.orderings import choose_composition, enumerate_orderings
+from halion.orderings import choose_composition, enumerate_orderings, exclusion_distances
 from halion.potentials import Evaluation, load_potential
 from halion.study.provenance import machine_description, source_commit
 from halion.units import pressure_to_gpa
@@ -43,7 +43,9 @@ def ordered_cell(name: str) -> Atoms:
     """One ordering of a built-in material in its unit cell."""
     crystal = builtin_crystal(name)
     composition = choose_composition(crystal, (1, 1, 1))
-    return enumerate_orderings(crystal, composition, closest_cations=2.5, limit=1000).structure(0)
+    return enumerate_orderings(
+        crystal, composition, exclusions=exclusion_distances(crystal, 2.5), limit=1000
+    ).structure(0)
 
 
 def mixed(cell: Atoms, seed: int) -> Atoms:

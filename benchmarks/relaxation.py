@@ -20,7 +20,7 @@ from ase.filters import FrechetCellFilter
 from ase.optimize import FIRE
 
 from halion.crystal import builtin_crystal
-from halion.orderings import choose_composition, enumerate_orderings
+from halion.orderings import choose_composition, enumerate_orderings, exclusion_distances
 from halion.potentials import ase_calculator, load_potential
 from halion.ranking import relax_batch
 from halion.settings import RankingSettings
@@ -34,7 +34,7 @@ def orderings(supercell: tuple[int, int, int], n: int) -> list[Atoms]:
     """Distinct orderings of Li3YBr6, evenly spread over their list."""
     crystal = builtin_crystal("Li3YBr6")
     composition = choose_composition(crystal, supercell)
-    found = enumerate_orderings(crystal, composition, closest_cations=2.5, limit=100_000)
+    found = enumerate_orderings(crystal, composition, exclusions=exclusion_distances(crystal, 2.5), limit=100_000)
     return [found.structure(int(k)) for k in np.linspace(0, found.n_orderings - 1, n).round()]
 
 

@@ -38,7 +38,7 @@ def relaxed(name: str, supercell: tuple[int, int, int]) -> Atoms:
     """The first ordering of a built-in material, relaxed."""
     crystal = builtin_crystal(name)
     composition = choose_composition(crystal, supercell, exclusions=exclusion_distances(crystal, 2.5))
-    found = enumerate_orderings(crystal, composition, closest_cations=2.5, limit=10**6)
+    found = enumerate_orderings(crystal, composition, exclusions=exclusion_distances(crystal, 2.5), limit=10**6)
     return relax(found.structure(0), load_potential("chgnet"), RankingSettings()).atoms
 
 

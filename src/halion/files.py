@@ -13,7 +13,7 @@ from pathlib import Path
 
 from halion.errors import DiskFull, TornFile
 
-__all__ = ["atomic_path", "digest", "file_sha256", "read_json", "write_json", "write_text"]
+__all__ = ["atomic_path", "digest", "file_sha256", "read_json", "telling_disk_full", "write_json", "write_text"]
 
 _DISK_IS_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -38,6 +38,17 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         _sync_folder(path.parent)
     except BaseException as error:
         part.unlink(missing_ok=True)
+        if disk_is_full(error, path.parent):
+            raise _disk_full(path) from error
+        raise
+
+
+@contextmanager
+def telling_disk_full(path: Path) -> Iterator[None]:
+    """For files that grow in place: an `OSError` that means a full disk is raised as `DiskFull` of `path`."""
+    try:
+        yield
+    except OSError as error:
         if disk_is_full(error, path.parent):
             raise _disk_full(path) from error
         raise

@@ -32,7 +32,7 @@ from halion.orderings import choose_composition, enumerate_orderings
 from halion.orderings.allowed import count_allowed
 from halion.orderings.exclusions import exclusion_distances
 from halion.orderings.problem import Problem, arrange_blocks, state_problem
-from halion.orderings.search import search
+from halion.orderings.search import WORK, search
 from halion.orderings.sites import SupercellSites, site_permutations, supercell_sites
 
 PLENTY = 10**6
@@ -50,25 +50,31 @@ def thirty(supercell=(1, 1, 1), li=(5, 4)):
 def test_li3ycl6_in_thirty_atoms(closest, allowed, distinct):
     """P1, with and without the face-sharing Y pairs of one column."""
     found = enumerate_orderings(
-        li3ycl6(), choose_composition(li3ycl6(), (1, 1, 1)), closest_cations=closest, limit=99
+        li3ycl6(),
+        choose_composition(li3ycl6(), (1, 1, 1)),
+        exclusions=exclusion_distances(li3ycl6(), closest),
+        limit=99,
     )
     assert (found.count.total, found.count.distinct) == (360, 30)
     assert (found.total_allowed, found.n_orderings) == (allowed, distinct)
     assert set(found.multiplicity.tolist()) == {12}
-    assert found.excluded_below == closest
+    assert found.exclusions == exclusion_distances(li3ycl6(), closest)
+    assert found.excluded_below == pytest.approx(3.378 if closest else 0.0, abs=1e-3)  # 1.278 times Y-Cl
 
 
 def test_li3ycl6_in_sixty_atoms_within_a_second():
     """P1, 1x1x2: counts and multiplicities; measured at 0.015 s, a second leaves room for a busy machine."""
     start = time.perf_counter()
-    found = enumerate_orderings(li3ycl6(), thirty((1, 1, 2), (10, 8)), closest_cations=0, limit=50_000)
+    found = enumerate_orderings(li3ycl6(), thirty((1, 1, 2), (10, 8)), limit=50_000)
     assert time.perf_counter() - start < 1.0
     assert (found.total_allowed, found.n_orderings) == (1_176_120, 49_668)
     assert Counter(found.multiplicity.tolist()) == {24: 48_348, 12: 1308, 6: 12}
 
 
 def test_li3ycl6_in_sixty_atoms_with_exclusions():
-    found = enumerate_orderings(li3ycl6(), thirty((1, 1, 2), (10, 8)), closest_cations=2.5, limit=50_000)
+    found = enumerate_orderings(
+        li3ycl6(), thirty((1, 1, 2), (10, 8)), exclusions=exclusion_distances(li3ycl6(), 2.5), limit=50_000
+    )
     assert (found.total_allowed, found.n_orderings) == (65_340, 2775)
 
 
@@ -76,13 +82,17 @@ def test_li3ycl6_in_sixty_atoms_with_exclusions():
 def test_li3ybr6_in_twenty_atoms(closest, allowed, distinct):
     """P3, with the coordinates that its published counts were made with."""
     parent = li3ybr6_noisy()
-    found = enumerate_orderings(parent, choose_composition(parent, (1, 1, 1)), closest_cations=closest, limit=99)
+    found = enumerate_orderings(
+        parent, choose_composition(parent, (1, 1, 1)), exclusions=exclusion_distances(parent, closest), limit=99
+    )
     assert (found.total_allowed, found.n_orderings) == (allowed, distinct)
 
 
 def test_no_ordering_has_cations_too_close():
     parent = li3ybr6()
-    found = enumerate_orderings(parent, choose_composition(parent, (1, 1, 2)), closest_cations=2.5, limit=PLENTY)
+    found = enumerate_orderings(
+        parent, choose_composition(parent, (1, 1, 2)), exclusions=exclusion_distances(parent, 2.5), limit=PLENTY
+    )
     images = np.array(list(itertools.product((-1, 0, 1), repeat=3)))
     for k in range(found.n_orderings):
         atoms = found.structure(k)
@@ -97,7 +107,7 @@ def test_no_ordering_has_cations_too_close():
 def test_atoms_stand_on_the_orbits_they_belong_to():
     parent = li3ycl3br3()
     composition = choose_composition(parent, (1, 1, 1))
-    found = enumerate_orderings(parent, composition, closest_cations=0, limit=PLENTY)
+    found = enumerate_orderings(parent, composition, limit=PLENTY)
     assert found.species == ("", "Br", "Cl", "Li", "Y")
     assert found.charges.tolist() == [0, -1, -1, 1, 3]
     for orbit in composition.orbits:
@@ -109,7 +119,9 @@ def test_atoms_stand_on_the_orbits_they_belong_to():
 def test_representatives_are_inequivalent_and_stabilisers_right():
     """Every orbit of representatives, made by all permutations: as many images as its multiplicity, none shared."""
     parent = li3ycl6()
-    found = enumerate_orderings(parent, thirty((2, 1, 1), (11, 7)), closest_cations=2.5, limit=PLENTY)
+    found = enumerate_orderings(
+        parent, thirty((2, 1, 1), (11, 7)), exclusions=exclusion_distances(parent, 2.5), limit=PLENTY
+    )
     symmetry = site_permutations(parent, (2, 1, 1), range(len(parent.orbits)))
     seen: set[bytes] = set()
     for occupation, multiplicity in zip(found.occupation[:1500], found.multiplicity[:1500]):
@@ -203,12 +215,12 @@ def smallest(colours, permutations):
 def searched(problem):
     rows, multiplicities = [], []
 
-    def take(some, multiplicity):
+    def take(some, multiplicity, position):
         rows.append(np.frombuffer(some, dtype=np.uint8).reshape(-1, len(problem.row)))
         multiplicities.append(np.frombuffer(multiplicity, dtype=np.int64))
         return True
 
-    search(problem, take, lambda _: True)
+    search(problem, take)
     if not rows:
         return []
     return list(zip(np.concatenate(rows).tolist(), np.concatenate(multiplicities).tolist()))
@@ -231,7 +243,7 @@ def test_transfer_matrix_count_on_real_crystals(name, supercell):
     parent = {"Li3YBr6": li3ybr6, "Li3YCl6": li3ycl6}[name]()
     composition = choose_composition(parent, supercell)
     problem = state_problem(parent, composition, exclusion_distances(parent, 2.5))
-    found = enumerate_orderings(parent, composition, closest_cations=2.5, limit=PLENTY)
+    found = enumerate_orderings(parent, composition, exclusions=exclusion_distances(parent, 2.5), limit=PLENTY)
     assert count_allowed(problem) == found.total_allowed
     assert count_allowed(problem, most_states=1) is None
 
@@ -253,7 +265,7 @@ def test_rings_longer_than_a_machine_word(n_sites):
         [("M", np.zeros((1, 3)), {"A": 0.5, "B": 0.5})],
     )
     composition = composed(chain, (n_sites, 1, 1), {"M": {"A": 3, "B": n_sites - 3}})
-    found = enumerate_orderings(chain, composition, closest_cations=0, limit=PLENTY)
+    found = enumerate_orderings(chain, composition, limit=PLENTY)
     equal_gaps = n_sites % 3 == 0
     expected = (math.comb(n_sites, 3) - (n_sites // 3 if equal_gaps else 0)) // n_sites + equal_gaps
     assert found.n_orderings == expected
@@ -270,7 +282,7 @@ def test_rings_without_neighbours():
         {"Li": 1.0},
     )
     composition = composed(chain, (100, 1, 1), {"M": {"Li": 4}})
-    found = enumerate_orderings(chain, composition, closest_cations=3.5, limit=PLENTY)
+    found = enumerate_orderings(chain, composition, exclusions=exclusion_distances(chain, 3.5), limit=PLENTY)
     assert found.count.total == math.comb(100, 4)
     assert found.total_allowed == 100 * math.comb(96, 4) // 96
 
@@ -301,7 +313,9 @@ def shuffled(parent, seed):
 
 
 def summary(parent, supercell=(1, 1, 1)):
-    found = enumerate_orderings(parent, choose_composition(parent, supercell), closest_cations=2.5, limit=PLENTY)
+    found = enumerate_orderings(
+        parent, choose_composition(parent, supercell), exclusions=exclusion_distances(parent, 2.5), limit=PLENTY
+    )
     return found.count, found.total_allowed, Counter(found.multiplicity.tolist())
 
 
@@ -327,7 +341,9 @@ def test_names_of_elements_do_not_matter():
 def test_the_same_set_again():
     parent = li3ybr6()
     first, second = (
-        enumerate_orderings(parent, choose_composition(parent, (1, 1, 2)), closest_cations=2.5, limit=PLENTY)
+        enumerate_orderings(
+            parent, choose_composition(parent, (1, 1, 2)), exclusions=exclusion_distances(parent, 2.5), limit=PLENTY
+        )
         for _ in range(2)
     )
     assert np.array_equal(first.occupation, second.occupation)
@@ -343,42 +359,55 @@ def test_an_ordered_crystal_is_its_one_ordering():
         [("Li", (0, 0, 0), {"Li": 1.0}), ("Cl", (0.5, 0.5, 0.5), {"Cl": 1.0})],
         {"Li": 1.0, "Cl": -1.0},
     )
-    found = enumerate_orderings(parent, choose_composition(parent, (1, 1, 1)), closest_cations=2.5, limit=1)
+    found = enumerate_orderings(
+        parent, choose_composition(parent, (1, 1, 1)), exclusions=exclusion_distances(parent, 2.5), limit=1
+    )
     assert (found.n_orderings, found.total_allowed, found.count.distinct) == (1, 1, 1)
     assert found.structure(0).get_chemical_formula() == "Cl4Li4"
 
 
 def test_a_limit_too_small_is_known_before():
     with pytest.raises(OrderingError, match="more than 29 distinct") as caught:
-        enumerate_orderings(li3ycl6(), thirty(), closest_cations=0, limit=29)
+        enumerate_orderings(li3ycl6(), thirty(), limit=29)
     assert "30 of 360" in caught.value.what
     assert "orderings.limit" in caught.value.fix
-    assert enumerate_orderings(li3ycl6(), thirty(), closest_cations=0, limit=30).n_orderings == 30
+    assert enumerate_orderings(li3ycl6(), thirty(), limit=30).n_orderings == 30
 
 
 def test_a_limit_too_small_with_exclusions():
     composition = thirty((1, 1, 2), (10, 8))
     with pytest.raises(OrderingError, match="more than 2774 distinct"):
-        enumerate_orderings(li3ycl6(), composition, closest_cations=2.5, limit=2774)
-    assert enumerate_orderings(li3ycl6(), composition, closest_cations=2.5, limit=2775).n_orderings == 2775
+        enumerate_orderings(li3ycl6(), composition, exclusions=exclusion_distances(li3ycl6(), 2.5), limit=2774)
+    assert (
+        enumerate_orderings(
+            li3ycl6(), composition, exclusions=exclusion_distances(li3ycl6(), 2.5), limit=2775
+        ).n_orderings
+        == 2775
+    )
 
 
 def test_too_many_to_finish_stops_at_the_limit():
     """7e11 orderings before exclusions: the search must stop at the limit, not after the list."""
     start = time.perf_counter()
     with pytest.raises(OrderingError, match="more than 20000 distinct"):
-        enumerate_orderings(li3ycl6(), thirty((2, 2, 1), (20, 16)), closest_cations=2.5, limit=20_000)
+        enumerate_orderings(
+            li3ycl6(), thirty((2, 2, 1), (20, 16)), exclusions=exclusion_distances(li3ycl6(), 2.5), limit=20_000
+        )
     assert time.perf_counter() - start < 5  # measured at 0.1 s
 
 
 def test_too_close_in_every_ordering_names_the_pairs_and_a_distance():
     parent = li3ycl3br3()
     with pytest.raises(OrderingError, match="too close in every ordering") as caught:
-        enumerate_orderings(parent, choose_composition(parent, (1, 1, 1)), closest_cations=2.5, limit=PLENTY)
+        enumerate_orderings(
+            parent, choose_composition(parent, (1, 1, 1)), exclusions=exclusion_distances(parent, 2.5), limit=PLENTY
+        )
     assert "Li on Li1" in caught.value.what
     assert "2.22 Angstrom" in caught.value.what
     assert "closest_cations_angstrom: 2.33" in caught.value.fix
-    relaxed = enumerate_orderings(parent, choose_composition(parent, (1, 1, 1)), closest_cations=2.33, limit=PLENTY)
+    relaxed = enumerate_orderings(
+        parent, choose_composition(parent, (1, 1, 1)), exclusions=exclusion_distances(parent, 2.33), limit=PLENTY
+    )
     assert relaxed.n_orderings > 0
 
 
@@ -390,7 +419,9 @@ def test_two_full_sites_too_close():
         {"Li": 1.0, "S": -2.0},
     )
     with pytest.raises(OrderingError, match=r"Li on Li1 .* and Li on Li2 .*, 0.90 Angstrom") as caught:
-        enumerate_orderings(parent, choose_composition(parent, (1, 1, 1)), closest_cations=2.5, limit=9)
+        enumerate_orderings(
+            parent, choose_composition(parent, (1, 1, 1)), exclusions=exclusion_distances(parent, 2.5), limit=9
+        )
     assert "closest_cations_angstrom: 0.9" in caught.value.fix
 
 
@@ -409,9 +440,12 @@ def test_full_sites_keep_their_neighbours_empty():
     )
     composition = composed(parent, (1, 1, 2), {"Li2": {"Li": 1}, "Li3": {"Li": 1}})
     with pytest.raises(OrderingError, match="too close in every ordering"):
-        enumerate_orderings(parent, composition, closest_cations=2.5, limit=9)
+        enumerate_orderings(parent, composition, exclusions=exclusion_distances(parent, 2.5), limit=9)
     composition = composed(parent, (1, 1, 2), {"Li2": {}, "Li3": {"Li": 1}})
-    assert enumerate_orderings(parent, composition, closest_cations=2.5, limit=9).n_orderings == 1
+    assert (
+        enumerate_orderings(parent, composition, exclusions=exclusion_distances(parent, 2.5), limit=9).n_orderings
+        == 1
+    )
 
 
 def endless():
@@ -436,17 +470,24 @@ def test_stopping():
 
     with pytest.raises(Interrupted, match="stopped"):
         enumerate_orderings(
-            endless(), composed(endless(), (1, 1, 1), {"Li": {"Li": 40}}), closest_cations=2.9, limit=9, stop=stop
+            endless(),
+            composed(endless(), (1, 1, 1), {"Li": {"Li": 40}}),
+            exclusions=exclusion_distances(endless(), 2.9),
+            limit=9,
+            stop=stop,
         )
     assert len(asked) == 4
     assert asked[-1] - asked[0] < 5  # measured at 0.05 s between two questions
 
 
 def test_a_hopeless_search_is_given_up(monkeypatch):
-    monkeypatch.setattr(enumerate_module, "_MOST_TICKS", 5)
+    monkeypatch.setattr(enumerate_module, "_MOST_WORK", 5 * WORK)
     with pytest.raises(OrderingError, match="given up"):
         enumerate_orderings(
-            endless(), composed(endless(), (1, 1, 1), {"Li": {"Li": 40}}), closest_cations=2.9, limit=9
+            endless(),
+            composed(endless(), (1, 1, 1), {"Li": {"Li": 40}}),
+            exclusions=exclusion_distances(endless(), 2.9),
+            limit=9,
         )
 
 
@@ -455,7 +496,10 @@ def test_ctrl_c():
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         enumerate_orderings(
-            endless(), composed(endless(), (1, 1, 1), {"Li": {"Li": 40}}), closest_cations=2.9, limit=9
+            endless(),
+            composed(endless(), (1, 1, 1), {"Li": {"Li": 40}}),
+            exclusions=exclusion_distances(endless(), 2.9),
+            limit=9,
         )
     timer.join()
 
@@ -465,7 +509,7 @@ def test_an_error_in_progress_comes_through():
         raise ZeroDivisionError("from progress")
 
     with pytest.raises(ZeroDivisionError, match="from progress"):
-        enumerate_orderings(li3ycl6(), thirty(), closest_cations=0, limit=99, progress=broken)
+        enumerate_orderings(li3ycl6(), thirty(), limit=99, progress=broken)
 
 
 def test_other_threads_run_meanwhile():
@@ -484,7 +528,7 @@ def test_other_threads_run_meanwhile():
         enumerate_orderings(
             endless(),
             composed(endless(), (1, 1, 1), {"Li": {"Li": 40}}),
-            closest_cations=2.9,
+            exclusions=exclusion_distances(endless(), 2.9),
             limit=9,
             stop=lambda: time.perf_counter() > start + 0.5,
         )
@@ -496,14 +540,20 @@ def test_other_threads_run_meanwhile():
 def test_progress_is_told_the_end():
     told = []
     enumerate_orderings(
-        li3ycl6(), thirty(), closest_cations=2.5, limit=99, progress=lambda d, t, s="", /: told.append((d, t, s))
+        li3ycl6(),
+        thirty(),
+        exclusions=exclusion_distances(li3ycl6(), 2.5),
+        limit=99,
+        progress=lambda d, t, s="", /: told.append((d, t, s)),
     )
     assert told[-1] == (15, 15, "15 distinct of 360")
 
 
 def test_sites_of_the_set_are_those_of_the_supercell():
     parent = li3ycl6()
-    found = enumerate_orderings(parent, thirty((1, 1, 2), (11, 7)), closest_cations=2.5, limit=PLENTY)
+    found = enumerate_orderings(
+        parent, thirty((1, 1, 2), (11, 7)), exclusions=exclusion_distances(parent, 2.5), limit=PLENTY
+    )
     sites = supercell_sites(parent, (1, 1, 2))
     assert np.array_equal(found.fractional, sites.fractional)
     assert np.array_equal(found.site_orbit, sites.site_orbit)

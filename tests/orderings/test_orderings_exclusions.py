@@ -134,7 +134,7 @@ def test_the_published_count_under_the_yttrium_exclusion(exclude, total, distinc
     parent = li3ycl6()
     problem = state_problem(parent, choose_composition(parent, (1, 1, 1)), of(parent, exclude))
     found = []
-    search(problem, lambda rows, numbers: found.extend(np.frombuffer(numbers, np.int64)) or True, lambda n: True)
+    search(problem, lambda rows, numbers, _: found.extend(np.frombuffer(numbers, np.int64)) or True)
     assert (sum(found), len(found)) == (total, distinct)
 
 

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from orderings_crystals import composed, li3ybr6, li3ycl6
 
 from halion.crystal.types import DisorderedCrystal
-from halion.orderings import OrderingSet, choose_composition, count_orderings, enumerate_orderings
+from halion.orderings import (
+    OrderingSet,
+    choose_composition,
+    count_orderings,
+    enumerate_orderings,
+    exclusion_distances,
+)
 
 PLENTY = 10**6
 # Unimodular changes of basis, cell' = M @ cell: permuted axes, sheared cells, C2/m to I2/m.
@@ -57,7 +63,7 @@ def as_its_own_supercell(parent: DisorderedCrystal, repeats: tuple[int, int, int
 
 def orderings(parent: DisorderedCrystal, supercell: tuple[int, int, int] = (1, 1, 1)) -> OrderingSet:
     composition = choose_composition(parent, supercell)
-    return enumerate_orderings(parent, composition, closest_cations=2.5, limit=PLENTY)
+    return enumerate_orderings(parent, composition, exclusions=exclusion_distances(parent, 2.5), limit=PLENTY)
 
 
 def fingerprint(found: OrderingSet, index: int) -> tuple:

@@ -12,13 +12,21 @@ from hypothesis import strategies as st
 from orderings_crystals import li3ycl6
 
 from halion.errors import InputError, RunFolderError, TornFile
-from halion.orderings import choose_composition, enumerate_orderings, load_orderings, save_orderings
+from halion.orderings import (
+    choose_composition,
+    enumerate_orderings,
+    exclusion_distances,
+    load_orderings,
+    save_orderings,
+)
 
 
 @pytest.fixture(scope="module")
 def orderings():
     parent = li3ycl6()
-    return enumerate_orderings(parent, choose_composition(parent, (1, 1, 2)), closest_cations=2.5, limit=10**5)
+    return enumerate_orderings(
+        parent, choose_composition(parent, (1, 1, 2)), exclusions=exclusion_distances(parent, 2.5), limit=10**5
+    )
 
 
 def assert_equal(first, second):

@@ -37,7 +37,7 @@ def _ordering_set(cell, fractional, charges, occupation, multiplicity=None) -> O
             ),
         ),
         count=OrderingCount(total=total, distinct=len(occupation), group_order=1),
-        excluded_below=0.0,
+        exclusions=(),
         total_allowed=total,
         cell=np.array(cell, dtype=float),
         fractional=np.array(fractional, dtype=float),

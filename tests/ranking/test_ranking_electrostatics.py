@@ -223,7 +223,7 @@ def test_only_the_sites_that_vary_are_summed(shape):
         crystal_name="by hand",
         compositions=(composition,),
         count=OrderingCount(total=3, distinct=3, group_order=1),
-        excluded_below=0.0,
+        exclusions=(),
         total_allowed=3,
         cell=shape @ crystal.cell,
         fractional=np.array(fractional),

@@ -163,9 +163,9 @@ def _gpu() -> Check:
 
 def _enumerator() -> Check:
     def look() -> str:
-        from halion.orderings import _enumerator
+        from halion.orderings import _search
 
-        return f"compiled, {Path(_enumerator.__file__).name}"
+        return f"compiled, {Path(_search.__file__).name}"
 
     return _tried("enumerator", look, _REBUILD)
 

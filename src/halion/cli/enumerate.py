@@ -49,7 +49,7 @@ def command(
         new_file(output)
 
     from halion.crystal import load_crystal
-    from halion.orderings import composition_for, count_orderings, exclusion_distances, save_orderings
+    from halion.orderings import composition_for, count_orderings, exclusions_for, save_orderings
     from halion.records import to_record
 
     loaded = load_crystal(crystal)
@@ -59,7 +59,7 @@ def command(
     if output and found:
         save_orderings(found, output)
     record = _record(loaded, composition, count, found)
-    record["exclusions"] = to_record(exclusion_distances(loaded, settings.closest_cations_angstrom))
+    record["exclusions"] = to_record(exclusions_for(loaded, settings))
     record["output"] = str(output) if output else None
     return Shown(record=record, text=_text(loaded, composition, record), as_json=as_json)
 
@@ -80,13 +80,13 @@ def orderings_options(
 
 def enumerated(crystal: DisorderedCrystal, composition: Composition, settings: OrderingSettings) -> OrderingSet:
     """The distinct orderings, with their progress shown."""
-    from halion.orderings import enumerate_orderings
+    from halion.orderings import enumerate_orderings, exclusions_for
 
     with Watcher() as watcher, stop_on_signal() as stop:
         return enumerate_orderings(
             crystal,
             composition,
-            closest_cations=settings.closest_cations_angstrom,
+            exclusions=exclusions_for(crystal, settings),
             limit=settings.limit,
             progress=watcher.stage("orderings"),
             stop=stop,

@@ -8,6 +8,7 @@ from halion.orderings.enumerate import enumerate_orderings
 from halion.orderings.exclusions import exclusion_distances, exclusions_for
 from halion.orderings.shapes import distinct_supercells, near_cubic_supercell
 from halion.orderings.store import load_orderings, save_orderings
+from halion.orderings.stored import merge_shards, store_orderings
 from halion.orderings.supercell import choose_supercell
 from halion.orderings.types import (
     CandidateSupercell,
@@ -41,7 +42,9 @@ __all__ = [
     "exclusion_distances",
     "exclusions_for",
     "load_orderings",
+    "merge_shards",
     "near_cubic_supercell",
     "save_orderings",
+    "store_orderings",
     "supercell_name",
 ]

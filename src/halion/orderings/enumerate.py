@@ -1,179 +1,140 @@
-"""Every symmetry-distinct ordering of a composition, once, with its multiplicity; certified before it is given."""
+"""Every symmetry-distinct ordering, once, with its multiplicity; certified before it is given."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from halion.arrays import IntArray
 from halion.crystal.types import DisorderedCrystal
-from halion.errors import Interrupted, OrderingError
-from halion.orderings.allowed import count_allowed
-from halion.orderings.count import count_orderings
-from halion.orderings.exclusions import exclusion_distances
-from halion.orderings.problem import Problem, describe, state_problem
-from halion.orderings.search import has_ordering, search
-from halion.orderings.types import Composition, OrderingCount, OrderingSet, PairExclusion, supercell_name
+from halion.errors import Interrupted
+from halion.orderings.problem import Problem
+from halion.orderings.refusals import gave_up, impossible, too_many
+from halion.orderings.search import NO_LIMIT, WORK
+from halion.orderings.sites import supercell_sites
+from halion.orderings.stream import Position, Question, Tally, certify, stream
+from halion.orderings.types import Composition, OrderingSet, PairExclusion
 from halion.progress import Progress, Stop, never, silent
 
-__all__ = ["enumerate_orderings"]
+__all__ = ["enumerate_orderings", "ordering_set"]
 
-# Ticks (some 10 ms each) after which a search under exclusions that neither ends nor reaches the limit is given up,
-# e.g. lithium in a garnet, where nearly every partial filling is a dead end. A count and not a time: the same
+# Work (some half a minute) after which a search under exclusions that neither ends nor reaches the limit is given
+# up, e.g. lithium in a garnet, where nearly every partial filling is a dead end. Work and not time: the same
 # question has the same answer on every machine.
-_MOST_TICKS = 3000
+_MOST_WORK = 3000 * WORK
 
 
 def enumerate_orderings(
     crystal: DisorderedCrystal,
-    composition: Composition,
+    compositions: Composition | Sequence[Composition],
     *,
-    closest_cations: float,
+    exclusions: Sequence[PairExclusion] = (),
     limit: int,
     progress: Progress = silent,
     stop: Stop = never,
 ) -> OrderingSet:
-    """All symmetry-distinct orderings of a composition, with the number of orderings each stands for.
+    """All symmetry-distinct orderings of one or several compositions, with how many orderings each stands for.
 
-    A depth-first search over (orbit, species) blocks under a chain of stabilisers (see _enumerator.cpp); pairs of
-    cations that are too close (see `exclusion_distances`) never meet in it. Every run certifies itself: without
-    exclusions the orderings are as many as Burnside's lemma says and their multiplicities add up to the total;
-    with exclusions they add up to an independent count of what is allowed, wherever that count is feasible.
+    A depth-first search over (orbit, species) blocks under a chain of stabilisers on all cores (see
+    enumerator/search.hpp); pairs of sites that are excluded never meet in it. Orderings pooled over orbits are
+    those of several compositions, one after the other: no operation takes one to another. Every composition
+    certifies itself: without exclusions the orderings are as many as Burnside's lemma says and their multiplicities
+    add up to the total; with exclusions they add up to an independent count of what is allowed, where feasible.
 
     Args:
         crystal: the disordered crystal.
-        composition: atoms per orbit, from `choose_composition`.
-        closest_cations: two cation sites closer than this are never filled together, Angstrom; 0: no exclusions.
-        limit: most distinct orderings; more are refused.
+        compositions: atoms per orbit, from `choose_composition` or `compositions_for`, of one supercell.
+        exclusions: pairs of sites never filled together, from `exclusions_for`.
+        limit: most distinct orderings; more are refused. `store_orderings` takes any number, to disk.
         progress: told the orderings found, the number there are at most, and a text.
-        stop: asked some hundred times a second; True ends the search.
+        stop: asked some fifty times a second; True ends the search.
     Returns:
-        The orderings in a fixed order: the same input gives the same set on every machine.
+        The orderings in a fixed order: the same input gives the same set on every machine with any number of cores.
     Raises:
-        OrderingError: more than `limit` distinct orderings; or none, because cations are too close in all.
+        OrderingError: more than `limit` distinct orderings; or none, because sites are too close in all.
         Interrupted: `stop` said so; nothing is kept.
 
     Source: stabiliser chain as in Morgan, Hart, Forcade, Comput. Mater. Sci. 136, 144 (2017); orderly generation,
     Read, Ann. Discrete Math. 2, 107 (1978). Checked by tests/orderings/test_orderings_enumerate.py against listing
     all colourings, and published counts.
     """
-    count = count_orderings(crystal, composition)
-    exclusions = exclusion_distances(crystal, closest_cations)
-    if not exclusions and count.distinct > limit:
-        raise _too_many(crystal, composition, count, limit)
-    problem = state_problem(crystal, composition, exclusions)
-    kept = _Kept(limit=limit, most=count.distinct, progress=progress, stop=stop)
-    search(problem, kept.take, kept.tick)
-    if kept.stopped:
+    question = Question.of(crystal, compositions, exclusions)
+    most = question.count.distinct
+    if not question.exclusions and most > limit:
+        raise too_many(question, limit)
+    kept = _Kept(question, progress)
+    # Without exclusions, or when Burnside's count is within the limit, the work is bounded by that count.
+    bounds = (limit, _MOST_WORK) if most > limit else (NO_LIMIT, NO_LIMIT)
+    outcome = stream(question, kept.deliver, most=bounds, finish=kept.finish, stop=kept.watched(stop))
+    if outcome.reason == "stopped":
         raise Interrupted(
             f"stopped after {kept.n_orderings} distinct orderings; a part of them is of no use and was not kept",
             where=crystal.name,
             fix="type the same command again to start over",
         )
-    if kept.gave_up:
-        raise OrderingError(
-            f"the search was given up: {kept.n_orderings} orderings in which no cations are too close were found "
-            f"among {count.distinct}, and nearly all of its work led to none",
-            where=f"{crystal.name}, supercell {supercell_name(composition.supercell)}",
-            fix="a smaller orderings.supercell, or a smaller orderings.closest_cations_angstrom",
-        )
-    if kept.n_orderings > limit:
-        raise _too_many(crystal, composition, count, limit)
-    occupation, multiplicity = kept.arrays(len(problem.row))
-    _certify(problem, count, multiplicity)
-    if not len(multiplicity):
-        raise _impossible(crystal, composition, exclusions)
-    progress(len(multiplicity), len(multiplicity), f"{len(multiplicity)} distinct of {count.total}")
+    if outcome.reason == "work":
+        raise gave_up(question, kept.n_orderings)
+    if outcome.reason == "orderings":
+        raise too_many(question, limit)
+    if not kept.n_orderings:
+        raise impossible(question)
+    found = ordering_set(question, *kept.arrays())
+    progress(found.n_orderings, found.n_orderings, f"{found.n_orderings} distinct of {found.count.total}")
+    return found
+
+
+def ordering_set(question: Question, occupation: NDArray[np.uint8], multiplicity: IntArray) -> OrderingSet:
+    """Orderings together with what they are orderings of."""
+    crystal, species = question.crystal, question.species
+    sites = supercell_sites(crystal, question.compositions[0].supercell)
     return OrderingSet(
         crystal_name=crystal.name,
-        compositions=(composition,),
-        count=count,
-        excluded_below=float(closest_cations),
+        compositions=question.compositions,
+        count=question.count,
+        exclusions=question.exclusions,
         total_allowed=sum(multiplicity.tolist()),
-        cell=problem.sites.cell,
-        fractional=problem.sites.fractional,
-        site_orbit=problem.sites.site_orbit,
-        species=problem.species,
-        charges=np.array([0.0, *(crystal.charges[element] for element in problem.species[1:])]),
+        cell=sites.cell,
+        fractional=sites.fractional,
+        site_orbit=sites.site_orbit,
+        species=species,
+        charges=np.array([0.0, *(crystal.charges[element] for element in species[1:])]),
         occupation=occupation,
         multiplicity=multiplicity,
     )
 
 
 class _Kept:
-    """Takes batches from the search, watches the limit, and asks whether to go on."""
+    """Keeps the batches of a stream in memory and certifies each composition."""
 
-    def __init__(self, *, limit: int, most: int, progress: Progress, stop: Stop) -> None:
-        self.limit, self.most, self.progress, self.stop = limit, most, progress, stop
-        self.rows: list[bytes] = []
-        self.multiplicities: list[bytes] = []
-        self.n_orderings = self.n_ticks = 0
-        self.stopped = self.gave_up = False
+    def __init__(self, question: Question, progress: Progress) -> None:
+        self.question, self.progress = question, progress
+        self.rows, self.multiplicities = bytearray(), bytearray()
+        self.n_orderings = 0
+        self.tally = Tally()
 
-    def take(self, rows: bytes, multiplicities: bytes) -> bool:
-        self.rows.append(rows)
-        self.multiplicities.append(multiplicities)
+    def deliver(self, index: int, rows: bytes, multiplicities: bytes, position: Position | None) -> bool:
+        self.rows += rows
+        self.multiplicities += multiplicities
+        self.tally.add(multiplicities)
         self.n_orderings += len(multiplicities) // 8
-        return self.n_orderings <= self.limit and self.tick(self.n_orderings)
+        return True
 
-    def tick(self, n_orderings: int) -> bool:
-        self.progress(n_orderings, self.most, f"{n_orderings} distinct orderings")
-        self.stopped = self.stop()
-        self.n_ticks += 1
-        # Without exclusions, or when Burnside's count is within the limit, the work is bounded by that count.
-        self.gave_up = self.most > self.limit and self.n_ticks > _MOST_TICKS
-        return not self.stopped and not self.gave_up
+    def finish(self, index: int, problem: Problem) -> None:
+        certify(self.tally, self.question.certificate(index, problem))
+        self.tally = Tally()
 
-    def arrays(self, n_sites: int) -> tuple[NDArray[np.uint8], IntArray]:
-        multiplicity = np.frombuffer(b"".join(self.multiplicities), dtype=np.int64).copy()
-        rows = np.frombuffer(b"".join(self.rows), dtype=np.uint8)
-        return rows.reshape(len(multiplicity), n_sites).copy(), multiplicity
+    def watched(self, stop: Stop) -> Stop:
+        """`stop`, which tells the progress before it is asked."""
 
+        def asked() -> bool:
+            text = f"{self.n_orderings} distinct orderings"
+            self.progress(self.n_orderings, self.question.count.distinct, text)
+            return stop()
 
-def _certify(problem: Problem, count: OrderingCount, multiplicity: IntArray) -> None:
-    """Stop at a wrong result: it would be a bug of this room, and nobody downstream could see it."""
-    found, stands_for = len(multiplicity), sum(multiplicity.tolist())
-    if not problem.conflicts and not problem.forbidden:
-        if (found, stands_for) != (count.distinct, count.total):
-            raise AssertionError(
-                f"the search found {found} orderings standing for {stands_for}, Burnside's lemma says "
-                f"{count.distinct} and {count.total}"
-            )
-        return
-    allowed = count_allowed(problem)
-    if allowed is not None and stands_for != allowed:
-        raise AssertionError(f"the search's orderings stand for {stands_for}, but {allowed} are allowed")
+        return asked
 
-
-def _too_many(
-    crystal: DisorderedCrystal, composition: Composition, count: OrderingCount, limit: int
-) -> OrderingError:
-    mib = count.distinct * sum(orbit.n_sites for orbit in composition.orbits) / 2**20
-    return OrderingError(
-        f"the {supercell_name(composition.supercell)} supercell {composition.formula} has more than {limit} "
-        f"distinct orderings ({count.distinct} of {count.total} before exclusions, {mib:.3g} MiB)",
-        where=crystal.name,
-        fix=f"lower orderings.max_atoms (this cell has {composition.n_atoms}), choose a smaller "
-        "orderings.supercell, or raise orderings.limit",
-    )
-
-
-def _impossible(
-    crystal: DisorderedCrystal, composition: Composition, exclusions: tuple[PairExclusion, ...]
-) -> OrderingError:
-    """Names the pairs, and the largest distance that leaves an ordering."""
-    lines = "; ".join(describe(crystal, each) for each in exclusions)
-    fix = "a larger orderings.supercell, or a smaller orderings.closest_cations_angstrom"
-    for distance in sorted({each.distance for each in exclusions}, reverse=True):
-        below = np.floor(distance * 100) / 100
-        relaxed = tuple(replace(each, below=min(each.below, below)) for each in exclusions if each.distance < below)
-        if has_ordering(crystal, composition, relaxed):
-            fix = f"orderings: {{closest_cations_angstrom: {below:g}}}   (leaves orderings), or a larger supercell"
-            break
-    return OrderingError(
-        f"two sites are too close in every ordering of {composition.formula}; pairs never filled together: {lines}",
-        where=f"{crystal.name}, supercell {supercell_name(composition.supercell)}",
-        fix=fix,
-    )
+    def arrays(self) -> tuple[NDArray[np.uint8], IntArray]:
+        multiplicity = np.frombuffer(self.multiplicities, dtype=np.int64)
+        return np.frombuffer(self.rows, dtype=np.uint8).reshape(len(multiplicity), -1), multiplicity

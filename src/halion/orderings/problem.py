@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from halion.orderings.exclusions import SitePairs, conflicting_pairs
 from halion.orderings.sites import SupercellSites, site_permutations, supercell_sites
 from halion.orderings.types import Composition, PairExclusion
 
-__all__ = ["Problem", "arrange_blocks", "describe", "state_problem"]
+__all__ = ["Problem", "arrange_blocks", "describe", "species_of", "state_problem"]
 
 _BLOCKS_FOLLOW = -1  # an orbit's rest species is given after its last block only
 
@@ -50,18 +50,28 @@ class Problem:
     row_site: NDArray[np.int32]
 
 
+def species_of(compositions: Sequence[Composition]) -> tuple[str, ...]:
+    """Names of the vacancy, "", and of the elements with atoms in any of the compositions, sorted."""
+    found = {element for each in compositions for orbit in each.orbits for element, n in orbit.counts.items() if n}
+    return ("", *sorted(found))
+
+
 def state_problem(
-    crystal: DisorderedCrystal, composition: Composition, exclusions: tuple[PairExclusion, ...]
+    crystal: DisorderedCrystal,
+    composition: Composition,
+    exclusions: tuple[PairExclusion, ...],
+    species: tuple[str, ...] | None = None,
 ) -> Problem:
     """Sites, symmetry, blocks and conflicts of one composition.
 
+    Args:
+        species: names that rows refer to, the vacancy first; those of this composition by default.
     Raises:
         OrderingError: two ordered sites, always filled, are too close already.
     """
     sites = supercell_sites(crystal, composition.supercell)
     orbits = disordered_orbits(composition)
-    elements = sorted({element for orbit in composition.orbits for element in orbit.counts})
-    species = ("", *elements)
+    species = species or species_of([composition])
     row = np.zeros(len(sites.site_orbit), dtype=np.uint8)
     for orbit in composition.orbits:
         if orbit.orbit not in orbits:

@@ -11,16 +11,16 @@ import numpy as np
 from halion.cores import usable_cores
 from halion.crystal.types import DisorderedCrystal
 from halion.errors import OrderingError
-from halion.orderings import _enumerator
+from halion.orderings import _search
 from halion.orderings.problem import Problem, state_problem
 from halion.orderings.types import Composition, PairExclusion
 from halion.progress import Stop, never
 
-__all__ = ["NUMBERING", "WORK", "Share", "Take", "distinct_up_to", "has_ordering", "search"]
+__all__ = ["NO_LIMIT", "NUMBERING", "WORK", "Outcome", "Share", "Take", "distinct_up_to", "has_ordering", "search"]
 
-NUMBERING: int = _enumerator.NUMBERING  # of the tasks: what was stored half-way under another cannot be continued
+NUMBERING: int = _search.NUMBERING  # of the tasks: what was stored half-way under another cannot be continued
 WORK = 1 << 22  # group elements looked at in some 10 ms
-_NO_LIMIT = 2**62
+NO_LIMIT = 2**62
 # Work after which a composition counts as impossible when an ordering is only looked for. Work and not time: the
 # same question has the same answer on every machine.
 _MOST_WORK = 5 * WORK
@@ -42,11 +42,12 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a search handed on, the first task that is not complete, and why it ended."""
+    """What a search handed on, the first task that is not complete, why it ended, and its work."""
 
     n_orderings: int
     position: int
     reason: Literal["end", "stopped", "orderings", "work"]
+    work: int
 
 
 def search(
@@ -54,7 +55,7 @@ def search(
     take: Take,
     *,
     share: Share = Share(),
-    most: tuple[int, int] = (_NO_LIMIT, _NO_LIMIT),
+    most: tuple[int, int] = (NO_LIMIT, NO_LIMIT),
     threads: int | None = None,
     stop: Stop = never,
 ) -> Outcome:
@@ -76,7 +77,7 @@ def search(
     for (site, species), others in problem.conflicts.items():
         lists[site * n_species + species] = sorted(other * n_species + s for other, s in others)
     return Outcome(
-        *_enumerator.enumerate(
+        *_search.enumerate(
             permutations=np.ascontiguousarray(problem.permutations, dtype=np.int32),
             blocks=problem.blocks,
             conflict_begin=np.cumsum([0, *map(len, lists)], dtype=np.int32),

@@ -235,7 +235,7 @@ class OrderingSet:
         compositions: whole atoms per orbit, nearest to the refinement first; several of one formula where atoms
             are pooled over orbits.
         count: exact numbers before pair exclusions, over all compositions.
-        excluded_below: cation sites closer than this (Angstrom) are never filled together; 0: no exclusion.
+        exclusions: pairs of sites that are never filled together.
         total_allowed: orderings after exclusions (equals count.total without exclusions); of a sample, the sum of
             its multiplicities.
         cell: (3, 3) Angstrom, the supercell.
@@ -243,15 +243,16 @@ class OrderingSet:
         site_orbit: (n_sites,) index of each site's orbit in the crystal.
         species: names; index 0 is the vacancy "", others are elements.
         charges: (n_species,) formal charge of each, e.
-        occupation: (n_orderings, n_sites) index into `species`.
-        multiplicity: (n_orderings,) orderings equivalent to each.
+        occupation: (n_orderings, n_sites) index into `species`; of a loaded set a read-only map of the file.
+        multiplicity: (n_orderings,) orderings equivalent to each; mapped too.
         sample: how they were drawn; None: these are all.
+        shard: (k, n): the k-th of n parts of them, counted from zero; (0, 1): no part.
     """
 
     crystal_name: str
     compositions: tuple[Composition, ...]
     count: OrderingCount
-    excluded_below: float
+    exclusions: tuple[PairExclusion, ...]
     total_allowed: int
     cell: FloatArray
     fractional: FloatArray
@@ -261,11 +262,17 @@ class OrderingSet:
     occupation: NDArray[np.uint8]
     multiplicity: IntArray
     sample: Sample | None = None
+    shard: tuple[int, int] = (0, 1)
 
     @property
     def composition(self) -> Composition:
         """The composition nearest to the refinement."""
         return self.compositions[0]
+
+    @property
+    def excluded_below(self) -> float:
+        """Largest distance of any exclusion, Angstrom; 0: there is none."""
+        return max((each.below for each in self.exclusions), default=0.0)
 
     @property
     def n_orderings(self) -> int:

@@ -164,9 +164,7 @@ def substitutions(
     Checked by tests/ranking/test_ranking_sublattice.py against listing all arrangements.
     """
     crystal, composition = substitution_crystal(sublattice, n_guests, charges=charges)
-    found = enumerate_orderings(
-        crystal, composition, closest_cations=0.0, limit=limit, progress=progress, stop=stop
-    )
+    found = enumerate_orderings(crystal, composition, limit=limit, progress=progress, stop=stop)
     # Orbit after orbit, as the atoms of the sublattice are.
     return replace(found, fractional=sublattice.atoms.get_scaled_positions(wrap=False))
 

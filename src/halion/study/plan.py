@@ -16,8 +16,9 @@ import numpy as np
 from halion.orderings import (
     Composition,
     OrderingCount,
-    composition_for,
+    compositions_for,
     enumerate_orderings,
+    exclusions_for,
 )
 from halion.potentials import load_potential
 from halion.settings import MachineSettings, StudySettings
@@ -79,11 +80,12 @@ def plan_study(settings: StudySettings, folder: Path | str = ".") -> StudyPlan:
         HalionError: what a run would meet at once: a crystal, composition or potential that cannot be used.
     """
     crystal = crystal_of(settings)
-    composition = composition_for(crystal, settings.orderings)
+    compositions = compositions_for(crystal, settings.orderings)
+    composition = compositions[0]
     found = enumerate_orderings(
         crystal,
-        composition,
-        closest_cations=settings.orderings.closest_cations_angstrom,
+        compositions,
+        exclusions=exclusions_for(crystal, settings.orderings),
         limit=settings.orderings.limit,
     )
     n_atoms = composition.n_atoms * int(np.prod(settings.dynamics.repeat))

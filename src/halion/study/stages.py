@@ -17,8 +17,9 @@ from halion.errors import PhysicsRefusal
 from halion.files import read_json
 from halion.orderings import (
     OrderingSet,
-    composition_for,
+    compositions_for,
     enumerate_orderings,
+    exclusions_for,
     load_orderings,
     save_orderings,
 )
@@ -76,8 +77,8 @@ def orderings(context: Context) -> OrderingSet:
     step.begin()
     found = enumerate_orderings(
         crystal,
-        composition_for(crystal, settings),
-        closest_cations=settings.closest_cations_angstrom,
+        compositions_for(crystal, settings),
+        exclusions=exclusions_for(crystal, settings),
         limit=settings.limit,
         progress=context.board.progress("orderings"),
         stop=context.stop,

@@ -1,12 +1,12 @@
 // The compiled search as a Python function: every symmetry-distinct colouring of a crystal's disordered sites, each
-// once, with its multiplicity, handed on in one fixed order. The method is told in enumerator/search.hpp.
+// once, with its multiplicity, handed on in one fixed order. The method is told in search.hpp.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
 #include <stdexcept>
 #include <thread>
 
-#include "enumerator/search.hpp"
+#include "search.hpp"
 
 namespace nb = nanobind;
 using Table = nb::ndarray<const int32_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
@@ -76,6 +76,7 @@ class Desk {
 
     bool failed() const { return failed_; }
     int64_t n_orderings() const { return n_orderings_; }
+    uint64_t work() const { return work_; }
 
    private:
     // Parts without rows are passed on too when they end a task: they move the position.
@@ -165,12 +166,12 @@ nb::tuple enumerate(Table permutations, Table blocks, Column conflict_begin, Col
     }
     if (desk.failed()) throw nb::python_error();
     if (stream.error()) std::rethrow_exception(stream.error());
-    return nb::make_tuple(desk.n_orderings(), stream.position(), reason);
+    return nb::make_tuple(desk.n_orderings(), stream.position(), reason, desk.work());
 }
 
 }  // namespace
 
-NB_MODULE(_enumerator, module) {
+NB_MODULE(_search, module) {
     module.doc() = "Symmetry-distinct colourings by a stabiliser-chain depth-first search on all cores.";
     module.attr("NUMBERING") = kNumbering;
     module.def("enumerate", &enumerate, nb::arg("permutations"), nb::arg("blocks"), nb::arg("conflict_begin"),
@@ -179,5 +180,5 @@ NB_MODULE(_enumerator, module) {
                "Streams every distinct colouring of a share (first task, shard, of how many, offset) to "
                "take(rows, multiplicities, position or None) -> bool, where a position is the first task that is not "
                "complete yet; asks poll() -> bool some fifty times a second; either may raise. Limits are the most "
-               "orderings and the most work. Returns (colourings handed on, position, why it ended).");
+               "orderings and the most work. Returns (colourings handed on, position, why it ended, work).");
 }

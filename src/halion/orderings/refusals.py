@@ -1,0 +1,91 @@
+"""What to tell a user whose orderings are too many, or none, or too hard to find; each with what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from halion.errors import OrderingError
+from halion.orderings.problem import describe
+from halion.orderings.search import has_ordering
+from halion.orderings.stream import Question
+from halion.orderings.types import PairExclusion, supercell_name
+
+__all__ = ["gave_up", "impossible", "too_many"]
+
+_TRIED = 5  # compositions, the nearest ones, in which a relaxed exclusion is tried
+
+
+def too_many(question: Question, limit: int) -> OrderingError:
+    """More orderings than the limit: how many, how large, and how to draw from them instead."""
+    count, first = question.count, question.compositions[0]
+    mib = count.distinct * sum(orbit.n_sites for orbit in first.orbits) / 2**20
+    several = f" over {len(question.compositions)} compositions" if len(question.compositions) > 1 else ""
+    return OrderingError(
+        f"the {supercell_name(first.supercell)} supercell {first.formula} has more than {limit} distinct orderings "
+        f"({count.distinct} of {count.total}{several} before exclusions, {mib:.3g} MiB)",
+        where=question.crystal.name,
+        fix="orderings: {sample: orderings}   (draws from them, each equally likely); or lower orderings.max_atoms "
+        f"(this cell has {first.n_atoms}), choose a smaller orderings.supercell, or raise orderings.limit",
+    )
+
+
+def gave_up(question: Question, n_found: int) -> OrderingError:
+    """Nearly all of the work led to no ordering."""
+    return OrderingError(
+        f"the search was given up: {n_found} orderings in which no sites are too close were found "
+        f"among {question.count.distinct}, and nearly all of its work led to none",
+        where=_where(question),
+        fix="a smaller orderings.supercell, or a smaller orderings.closest_cations_angstrom",
+    )
+
+
+def impossible(question: Question) -> OrderingError:
+    """No ordering: the pairs of elements in the way, and the largest distances that leave an ordering."""
+    crystal, formula = question.crystal, question.compositions[0].formula
+    fixes = [
+        f"orderings: {{{key}: {below:g}}}" if pair is None else f"orderings: {{exclude: {{{key}: {below:g}}}}}"
+        for pair in (*_element_pairs(question.exclusions), None)
+        for key, below in _relaxed(question, pair)
+    ]
+    culprits = {key for pair in _element_pairs(question.exclusions) for key, _ in _relaxed(question, pair)}
+    named = [each for each in question.exclusions if not culprits or "-".join(sorted(each.elements)) in culprits]
+    lines = "; ".join(describe(crystal, each) for each in named)
+    leaves = "   (each leaves orderings)" if len(fixes) > 1 else "   (leaves orderings)"
+    return OrderingError(
+        f"two sites are too close in every ordering of {formula}; pairs never filled together: {lines}",
+        where=_where(question),
+        fix=(" or ".join(fixes) + leaves + ", or " if fixes else "")
+        + ("a larger supercell" if fixes else "a larger orderings.supercell, or smaller distances"),
+    )
+
+
+def _element_pairs(exclusions: tuple[PairExclusion, ...]) -> list[tuple[str, str]]:
+    return sorted({tuple(sorted(each.elements)) for each in exclusions})
+
+
+def _relaxed(question: Question, pair: tuple[str, str] | None) -> Iterator[tuple[str, float]]:
+    """The setting, and its largest value, with which the exclusions of one pair of elements leave an ordering.
+
+    None: those under the rule of the closest cations, all pairs together.
+    """
+
+    def concerns(each: PairExclusion) -> bool:
+        return each.reason == "closest cations" if pair is None else tuple(sorted(each.elements)) == pair
+
+    for distance in sorted({each.distance for each in question.exclusions if concerns(each)}, reverse=True):
+        below = float(np.floor(distance * 100) / 100)
+        kept = tuple(
+            replace(each, below=min(each.below, below)) if concerns(each) else each
+            for each in question.exclusions
+            if not concerns(each) or each.distance < below
+        )
+        if any(has_ordering(question.crystal, each, kept) for each in question.compositions[:_TRIED]):
+            yield ("closest_cations_angstrom" if pair is None else "-".join(pair)), below
+            return
+
+
+def _where(question: Question) -> str:
+    return f"{question.crystal.name}, supercell {supercell_name(question.compositions[0].supercell)}"
