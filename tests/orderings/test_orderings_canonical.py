@@ -12,7 +12,7 @@ from orderings_crystals import composed, crystal, li3ycl6
 from test_orderings_count import groups, listed
 
 from halion.orderings import canonical as room
-from halion.orderings import choose_composition, enumerate_orderings
+from halion.orderings import choose_composition, enumerate_orderings, exclusion_distances
 from halion.orderings.canonical import canonical_rows
 from halion.orderings.count import disordered_orbits
 from halion.orderings.sites import site_permutations
@@ -83,7 +83,7 @@ def test_the_enumerated_orderings_stay_distinct(closest, n):
     parent = li3ycl6()
     counts = {"Li1": {"Li": 10}, "Li2": {"Li": 8}, "Y2": {"Y": 2}, "Y3": {"Y": 2}}
     composition = composed(parent, (1, 1, 2), counts)
-    found = enumerate_orderings(parent, composition, closest_cations=closest, limit=50_000)
+    found = enumerate_orderings(parent, composition, exclusions=exclusion_distances(parent, closest), limit=50_000)
     orbits = disordered_orbits(composition)
     sites = np.concatenate([np.flatnonzero(found.site_orbit == k) for k in orbits])
     permutations = site_permutations(parent, (1, 1, 2), orbits)

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from halion.errors import OrderingError
+from halion.orderings.feasible import has_ordering
 from halion.orderings.problem import describe
-from halion.orderings.search import has_ordering
 from halion.orderings.stream import Question
 from halion.orderings.types import PairExclusion, supercell_name
 

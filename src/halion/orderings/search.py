@@ -1,4 +1,4 @@
-"""The compiled search called with a stated problem: as a stream on all cores, or until the first ordering."""
+"""The compiled search called with a stated problem: as a stream on all cores, or up to a number."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ import numpy as np
 
 from halion.cores import usable_cores
 from halion.crystal.types import DisorderedCrystal
-from halion.errors import OrderingError
 from halion.orderings import _search
 from halion.orderings.problem import Problem, state_problem
 from halion.orderings.types import Composition, PairExclusion
 from halion.progress import Stop, never
 
-__all__ = ["NO_LIMIT", "NUMBERING", "WORK", "Outcome", "Share", "Take", "distinct_up_to", "has_ordering", "search"]
+__all__ = ["NO_LIMIT", "NUMBERING", "WORK", "Outcome", "Share", "Take", "distinct_up_to", "search"]
 
 NUMBERING: int = _search.NUMBERING  # of the tasks: what was stored half-way under another cannot be continued
 WORK = 1 << 22  # group elements looked at in some 10 ms
 NO_LIMIT = 2**62
-# Work after which a composition counts as impossible when an ordering is only looked for. Work and not time: the
-# same question has the same answer on every machine.
+# Work after which orderings are no longer counted. Work and not time: the same question has the same answer on
+# every machine.
 _MOST_WORK = 5 * WORK
 
 # Called with rows (uint8, one byte per site), multiplicities (int64) and, when a task is complete, the first task
@@ -93,16 +92,6 @@ def search(
             poll=lambda: not stop(),
         )
     )
-
-
-def has_ordering(
-    crystal: DisorderedCrystal, composition: Composition, exclusions: tuple[PairExclusion, ...]
-) -> bool:
-    """Whether an ordering under the exclusions is found within a bounded search."""
-    try:
-        return bool(distinct_up_to(crystal, composition, exclusions, 1))
-    except OrderingError:
-        return False  # two full sites too close
 
 
 def distinct_up_to(
