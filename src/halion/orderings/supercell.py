@@ -16,10 +16,10 @@ import numpy as np
 from halion.crystal.types import DisorderedCrystal
 from halion.errors import OrderingError
 from halion.orderings.composition import choose_composition
-from halion.orderings.count import count_orderings
+from halion.orderings.count import count_orderings, species_counts
 from halion.orderings.exclusions import exclusions_for
 from halion.orderings.feasible import has_ordering
-from halion.orderings.lattice import hermite_form, image_distances, is_diagonal
+from halion.orderings.lattice import cell_count, hermite_form, image_distances, is_diagonal
 from halion.orderings.pooled import pooled_compositions
 from halion.orderings.search import distinct_up_to
 from halion.orderings.shapes import distinct_supercells
@@ -163,6 +163,8 @@ class _Question:
         Where there is no limit, 1 stands for any.
         """
         crystal, settings, limit = self.crystal, self.settings, self.limit
+        if limit is not None and _distinct_at_least(crystal, composition, self.exclusions) > limit:
+            return None
         several: tuple[Composition, ...] = (composition,)
         if settings.pool or settings.window:
             several = pooled_compositions(crystal, composition, settings.pool, window=settings.window)
@@ -172,18 +174,36 @@ class _Question:
         return _number_allowed(crystal, several, self.exclusions, limit)
 
 
+def _distinct_at_least(
+    crystal: DisorderedCrystal, composition: Composition, exclusions: tuple[PairExclusion, ...]
+) -> int:
+    """Fewest distinct orderings of a composition that has any: orbits without exclusions are filled in all ways.
+
+    No class has more orderings than the group has operations.
+    """
+    restricted = {orbit for each in exclusions for orbit in each.orbits}
+    free = [part for part in composition.orbits if part.orbit not in restricted]
+    blocks = [tuple(species_counts(part).values()) for part in free]
+    ways = math.prod(math.factorial(sum(block)) // math.prod(map(math.factorial, block)) for block in blocks)
+    return ways // (len(crystal.rotations) * cell_count(composition.supercell))
+
+
 def _number_allowed(
     crystal: DisorderedCrystal,
     compositions: tuple[Composition, ...],
     exclusions: tuple[PairExclusion, ...],
     limit: int | None,
 ) -> int | None:
-    feasible = (each for each in compositions if has_ordering(crystal, each, exclusions))
     if limit is None:
-        return int(next(feasible, None) is not None)
+        return int(any(has_ordering(crystal, each, exclusions) for each in compositions))
     total = 0
-    for composition in feasible:
-        found = distinct_up_to(crystal, composition, exclusions, limit + 1 - total)
+    for composition in compositions:
+        try:
+            found = distinct_up_to(crystal, composition, exclusions, limit + 1 - total)
+        except OrderingError:
+            found = 0  # two full sites are an excluded pair
+        if found is None and not has_ordering(crystal, composition, exclusions):
+            found = 0  # where the search walks from one dead end into the next
         if found is None or total + found > limit:
             return None
         total += found
