@@ -8,6 +8,8 @@ from __future__ import annotations
 import csv
 import itertools
 import math
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from orderings_crystals import composed, crystal, from_case, li3ybr6, li3ycl3br3
 
 from halion.orderings import choose_composition, count_orderings
 from halion.orderings.count import count_under_group
+from halion.orderings.pooled import count_pooled, pooled_compositions
 
 CASES = Path(__file__).parents[3] / "shared" / "reference" / "enumeration"
 
@@ -193,6 +196,22 @@ def test_sm_fe12(n_first, total, distinct):
     assert distinct in found.values()
 
 
+@pytest.mark.parametrize(("n_first", "total", "distinct"), [(14, 120, 11), (12, 1820, 147)])
+def test_sm_fe12_in_a_cell_that_is_not_diagonal(n_first, total, distinct):
+    """D10: [[0,1,0],[2,0,0],[0,0,1]] is 2x1x1 with its axes exchanged, alike to 1x2x1 in a tetragonal crystal."""
+    turned = ((0, 1, 0), (2, 0, 0), (0, 0, 1))
+    parent = sm_fe12()
+    full = {label: {"Fe": 16} for label in "ijf"}
+    found = set()
+    for label in "ijf":
+        counts = {**full, label: {"Fe": n_first, "Ti": 16 - n_first}}
+        count = count_orderings(parent, composed(parent, turned, counts))
+        assert count == count_orderings(parent, composed(parent, (1, 2, 1), counts))
+        assert count.total == total
+        found.add(count.distinct)
+    assert distinct in found
+
+
 @pytest.mark.parametrize(
     ("supercell", "li", "total", "distinct"),
     [
@@ -233,6 +252,44 @@ def test_bromine_on_the_anions_of_li3ycl6(n_br, distinct):
             found = count_orderings(parent, composed(parent, (1, 1, 1), {**cations, **anions}))
             total, n_distinct = total + found.total, n_distinct + found.distinct
     assert (total, n_distinct) == (math.comb(18, n_br), distinct)
+
+
+def li3ycl6_with_bromine(n_br):
+    """P1's parent with n_br of the 18 anions Br, each on all three anion orbits alike."""
+    parent = li3ycl6()
+    mixed = {"Cl": 1 - n_br / 18, "Br": n_br / 18}
+    orbits = tuple(
+        replace(orbit, occupancy=mixed) if orbit.labels[0].startswith("Cl") else orbit for orbit in parent.orbits
+    )
+    return replace(parent, orbits=orbits, charges={**parent.charges, "Br": -1.0})
+
+
+@pytest.mark.parametrize(
+    ("n_br", "total", "distinct"),
+    [(3, 293_760, 24_480), (6, 6_683_040, 556_920), (9, 17_503_200, 1_458_600)],
+)
+def test_bromine_jointly_with_the_cations(n_br, total, distinct):
+    """P2: the 360 cation orderings and Br anywhere among 18 anions, counted as a pool of Cl and Br."""
+    parent = li3ycl6_with_bromine(n_br)
+    around = choose_composition(parent, (1, 1, 1))
+    assert around.formula.count("Br") == 1
+    found = count_pooled(parent, around, ["Cl", "Br"])
+    assert (found.total, found.distinct) == (total, distinct)
+    assert count_orderings(parent, pooled_compositions(parent, around, ["Cl", "Br"])) == found
+
+
+def test_bromine_on_the_anions_at_every_composition():
+    """P2: all 2^18 ways to place Br; 23 052 of them distinct."""
+    total = distinct = 0
+    for n_br in range(19):
+        parent = li3ycl6()
+        cations = {"Y1": {"Y": 1}, "Y2": {"Y": 2}, "Y3": {}, "Li1": {"Li": 6}, "Li2": {"Li": 6}}
+        for shares in itertools.product(range(7), repeat=3):
+            if sum(shares) == n_br:
+                anions = {f"Cl{k + 1}": {"Cl": 6 - n, "Br": n} for k, n in enumerate(shares)}
+                found = count_orderings(parent, composed(parent, (1, 1, 1), {**cations, **anions}))
+                total, distinct = total + found.total, distinct + found.distinct
+    assert (total, distinct) == (2**18, 23_052)
 
 
 @pytest.mark.parametrize(
@@ -320,11 +377,14 @@ def test_all_reference_cases():
     with open(CASES / "cases.csv", encoding="utf-8") as file:
         cases = list(csv.DictReader(file))
     assert len(cases) == 250
-    wrong = []
+    wrong, seconds = [], []
     for case in cases:
         parent = from_case(CASES / case["cif"])
         supercell = tuple(int(n) for n in case["supercell"].split("x"))
+        started = time.process_time()
         found = count_orderings(parent, choose_composition(parent, supercell))
+        seconds.append(time.process_time() - started)
         if (found.total, found.distinct) != (int(case["total_orderings"]), int(case["distinct_orderings"])):
             wrong.append((case["index"], supercell, found))
     assert not wrong
+    assert max(seconds) < 1.0  # processor time of the composition and the count together

@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from orderings_crystals import composed, crystal, li3ybr6, li3ycl3br3, li3ycl6
 from test_orderings_count import listed
 
+from halion.crystal import builtin_crystal
 from halion.errors import OrderingError
 from halion.orderings import choose_composition, compositions_for, count_orderings
 from halion.orderings import pooled as room
-from halion.orderings.pooled import pooled_compositions
-from halion.orderings.sites import site_permutations
+from halion.orderings.pooled import count_pooled, pooled_compositions
+from halion.orderings.sites import site_permutations, supercell_sites
+from halion.ranking.electrostatics import ewald_matrix
 from halion.settings import OrderingSettings
 
 
@@ -215,3 +217,60 @@ def test_brute_force_over_a_mixed_orbit():
     numbers = np.min([colourings[:, p] @ 2 ** np.arange(4) for p in permutations], axis=0)
     count = count_orderings(parent, found)
     assert (count.total, count.distinct) == (6, len(set(numbers.tolist()))) == (6, 4)
+
+
+@pytest.mark.parametrize("pool", [("Li",), ("Li", "Y"), ("Y",), ()])
+@pytest.mark.parametrize(
+    ("parent", "cell"), [(li3ycl6(), (1, 1, 2)), (li3ybr6(), (1, 1, 1)), (li3ybr6(), (1, 2, 1))]
+)
+@pytest.mark.parametrize("window", [0, 1])
+def test_pools_are_counted_without_listing_them(parent, cell, pool, window):
+    around = choose_composition(parent, cell)
+    listed_one_by_one = count_orderings(parent, pooled_compositions(parent, around, pool, window=window))
+    found = count_pooled(parent, around, pool, window=window)
+    assert (found.total, found.distinct) == (listed_one_by_one.total, listed_one_by_one.distinct)
+
+
+def test_a_pool_too_large_to_list_is_counted():
+    parent = li3ycl3br3()
+    around = choose_composition(parent, (2, 2, 2))
+    with pytest.raises(OrderingError, match="more than the 5000"):
+        pooled_compositions(parent, around, ["Li", "Y"])
+    found = count_pooled(parent, around, ["Li", "Y"])
+    assert found.total > count_pooled(parent, around, ["Li"]).total > 10**40
+    # no class is larger than the group
+    assert found.total <= found.distinct * found.group_order
+
+
+def test_the_electrostatic_minimum_lies_outside_the_refined_composition():
+    """30 atoms of Li3YCl6, all colourings, point charges: the refined split lies 0.6 eV per formula unit too high.
+
+    Lowest energies per split, eV per formula unit, from an independent listing of all of them: Y both at z = 0 with
+    6h 6/6 and 6g 3/6 lowest; both at z = 1/2 with 3/6 and 6/6 0.114; then 0.500, 0.526; 0.572 for mixed columns.
+    """
+    parent = builtin_crystal("Li3YCl6")
+    sites = supercell_sites(parent, (1, 1, 1))
+    matrix = ewald_matrix(sites.cell, sites.fractional)
+    found = of(parent, supercell=(1, 1, 1), pool=("Li", "Y"))
+    lowest = {}
+    for each in found:
+        charges = np.zeros((1, len(sites.site_orbit)))
+        for orbit in each.orbits:
+            here = np.flatnonzero(sites.site_orbit == orbit.orbit)
+            ((element, number),) = orbit.counts.items() or (("Li", 0),)
+            rows = []
+            for chosen in itertools.combinations(here, number):
+                filled = charges.copy()
+                filled[:, list(chosen)] = parent.charges[element]
+                rows.append(filled)
+            charges = np.concatenate(rows)
+        lowest[str(each.orbits)] = (np.einsum("ij,ij->i", charges @ matrix, charges) / 2).min() / 3
+    relative = sorted(round(energy - min(lowest.values()), 3) for energy in lowest.values())
+    assert relative[:5] == [0.0, 0.114, 0.5, 0.526, 0.572]
+    refined = found[0]
+    assert lowest[str(refined.orbits)] - min(lowest.values()) > 0.5
+    # Li pooled alone stays as high: the columns of Y decide
+    li_alone = of(parent, supercell=(1, 1, 1), pool=("Li",))
+    assert min(lowest[str(each.orbits)] for each in li_alone) - min(lowest.values()) == pytest.approx(
+        0.572, abs=5e-4
+    )

@@ -11,6 +11,7 @@ import bisect
 import itertools
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 
 from halion.crystal.types import DisorderedCrystal, Orbit
 from halion.errors import OrderingError, nearest
@@ -26,6 +27,7 @@ __all__ = ["MOST_COMPOSITIONS", "count_pooled", "pooled_compositions"]
 MOST_COMPOSITIONS = 5000  # each is counted, searched and stored by itself
 
 _Left = tuple[int, ...]  # atoms of each element still to be placed
+_Block = tuple[int, tuple[int, ...], tuple[tuple[int, ...], ...]]  # sites, columns of its elements, its fillings
 
 
 def pooled_compositions(
@@ -80,34 +82,41 @@ def count_pooled(
     Checked by tests/orderings/test_orderings_pooled.py against the sum over the list.
     """
     options = _options(crystal, around, pool, window)
-    orbits = [k for k, choices in enumerate(options) if not crystal.orbits[k].is_ordered]
-    sizes = [around.orbits[k].n_sites for k in orbits]
-    permutations = site_permutations(crystal, around.supercell, orbits)
-    kinds = Counter(cycle_types(permutations, sizes))
-    identity = next(kind for kind in kinds if all(length == 1 for cycles in kind for length, _ in cycles))
     spare = _atoms(crystal, around)
-    for k, orbit in enumerate(crystal.orbits):
+    blocks: list[_Block] = []
+    orbits = []
+    for k, (orbit, part) in enumerate(zip(crystal.orbits, around.orbits)):
+        columns = _columns(crystal, k)
         if orbit.is_ordered:
-            spare = _plus(spare, _columns(crystal, k), options[k][0], -1)
-
-    def fixed(kind: tuple[CycleType, ...]) -> int:
-        states = {spare: 1}
-        for k, size, cycles in zip(orbits, sizes, kind):
-            following: dict[_Left, int] = {}
-            for counts in options[k]:
-                ways = colourings(cycles, tuple(sorted((*counts, size - sum(counts)))))
-                for left, number in states.items() if ways else ():
-                    key = _plus(left, _columns(crystal, k), counts, -1)
-                    if min(key) >= 0:
-                        following[key] = following.get(key, 0) + ways * number
-            states = following
-        return states.get((0,) * len(spare), 0)
-
+            spare = _plus(spare, columns, options[k][0], -1)
+        else:
+            orbits.append(k)
+            blocks.append((part.n_sites, tuple(columns), tuple(options[k])))
+    permutations = site_permutations(crystal, around.supercell, orbits)
+    kinds = Counter(cycle_types(permutations, [size for size, _, _ in blocks]))
+    identity = tuple(((1, size),) for size, _, _ in blocks)
     order = len(permutations)
-    distinct, rest = divmod(sum(number * fixed(kind) for kind, number in kinds.items()), order)
-    if rest:
-        raise AssertionError(f"Burnside's sum is no multiple of the group order {order}: not a group")
-    return OrderingCount(total=fixed(identity), distinct=distinct, group_order=order)
+    fixed = sum(number * _fixed(kind, tuple(blocks), spare) for kind, number in kinds.items())
+    if fixed % order:
+        raise AssertionError(f"Burnside's sum {fixed} is no multiple of the group order {order}: not a group")
+    total = _fixed(identity, tuple(blocks), spare)
+    return OrderingCount(total=total, distinct=fixed // order, group_order=order)
+
+
+@lru_cache(maxsize=4096)  # shapes of one size share most of their cycle types, the identity first
+def _fixed(kind: tuple[CycleType, ...], blocks: tuple[_Block, ...], spare: _Left) -> int:
+    """Colourings that permutations with these cycles leave as they are, over all splits."""
+    states = {spare: 1}
+    for cycles, (size, columns, fillings) in zip(kind, blocks):
+        following: dict[_Left, int] = {}
+        for counts in fillings:
+            ways = colourings(cycles, tuple(sorted((*counts, size - sum(counts)))))
+            for left, number in states.items() if ways else ():
+                key = _plus(left, columns, counts, -1)
+                if min(key) >= 0:
+                    following[key] = following.get(key, 0) + ways * number
+        states = following
+    return states.get((0,) * len(spare), 0)
 
 
 def _atoms(crystal: DisorderedCrystal, composition: Composition) -> _Left:
@@ -191,7 +200,7 @@ def _splits(crystal: DisorderedCrystal, totals: _Left, options: list[list[tuple[
     return [split for _, split in begun]
 
 
-def _plus(used: _Left, columns: list[int], counts: tuple[int, ...], sign: int = 1) -> _Left:
+def _plus(used: _Left, columns: Sequence[int], counts: tuple[int, ...], sign: int = 1) -> _Left:
     after = list(used)
     for column, count in zip(columns, counts):
         after[column] += sign * count
