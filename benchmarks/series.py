@@ -68,10 +68,11 @@ def parent(name: str, potential: Potential) -> tuple[ParentPhase, str]:
     outcomes = relax_batch([one.atoms for one in candidates], potential, RANKING)
     relaxed = sorted((one for one in outcomes if isinstance(one, Relaxation)), key=lambda one: one.energy)
     best = relaxed[0]
+    volume, gap = best.atoms.get_volume() / len(best.atoms), 1000 * (relaxed[1].energy - best.energy)
     text = (
         f"{name}: {PARENTS[name]}, {n_orderings} distinct cation orderings (Li pooled), {len(relaxed)} relaxed, "
-        f"best {best.energy:.4f} eV/atom in {best.space_group_after}, "
-        f"{best.atoms.get_volume() / len(best.atoms):.2f} A^3/atom, second {1000 * (relaxed[1].energy - best.energy):.2f} meV/atom above"
+        f"best {best.energy:.4f} eV/atom in {best.space_group_after}, {volume:.2f} A^3/atom, second {gap:.2f} "
+        "meV/atom above"
     )
     return ParentPhase(name=name, structures=(best.atoms,)), text
 

@@ -157,6 +157,17 @@ def test_too_many_to_list_but_found(twelve):
     assert {row.sum() for row in result.rows} == {5}
 
 
+def test_an_unlisted_question_ends_when_all_is_known(twelve):
+    """Twelve arrangements of one guest, a budget beyond: each is met once, none is waited for."""
+    sublattice, _, _ = twelve
+    energies = PairEnergies(sublattice)
+    result = search_arrangements(
+        UnlistedArrangements(sublattice, 1), energies, SeriesSettings(evaluate_at_most=50, settle_best=12)
+    )
+    assert result.n_evaluated == len(set(energies.asked)) == result.count.distinct == 12
+    assert result.verdict == "settled"
+
+
 def test_twenty_four_sites_without_a_list():
     """2.7 million arrangements: the lowest met is no higher than that of a long search by exchanges."""
     sublattice = layered(6)

@@ -121,7 +121,7 @@ def test_the_catalogue_says_what_it_has(catalogue):
     for entry in catalogue:
         assert entry.start.get_chemical_symbols().count("Au") == entry.plan.n_guests
         assert entry.relaxation.is_converged
-        assert str(sum(count.distinct for count in entry.counts)) in entry.evidence
+        assert entry.plan.x in (0, 3) or str(entry.counts[0].distinct) in entry.evidence
     assert by_name["A0"].mixing_energy == pytest.approx(0, abs=1e-4)
     assert by_name["A3"].mixing_energy == pytest.approx(0, abs=1e-4)
     # Formation: E(x) minus the line between the ends, per formula unit of four atoms.
@@ -129,10 +129,28 @@ def test_the_catalogue_says_what_it_has(catalogue):
     assert by_name["A1.5"].mixing_energy == pytest.approx(4 * (middle - (low + high) / 2), abs=1e-4)
 
 
-def test_an_end_beside_its_symmetry_is_told(catalogue):
-    entry = next(entry for entry in catalogue if entry.plan.name == "A1")
-    assert "Angstrom" in entry.evidence and "Relaxed from" in entry.evidence
-    assert "arrangements" in entry.evidence
+def test_the_evidence_in_words(catalogue):
+    by_name = {entry.plan.name: entry.evidence for entry in catalogue}
+    assert by_name["A0"].startswith("The only arrangement. Relaxed from")
+    assert by_name["A1"].startswith("Lowest of all ") and "second lowest" in by_name["A1"]
+
+
+def test_the_evidence_of_a_search_states_its_errors(emt):
+    """Ten of the arrangements at most: the text has the numbers of the entry."""
+    low = alloy()
+    low.positions += np.random.default_rng(2).uniform(
+        -0.3, 0.3, low.positions.shape
+    )  # no symmetry: 20 arrangements
+    settings = METALS.model_copy(update={"steps": (1.5,), "evaluate_at_most": 12, "settle_best": 3})
+    ends = relax_ends(ParentPhase(name="A", structures=(low,)), emt, settings, RankingSettings(max_steps=1))
+    (planned,) = plan_series([ParentPhase(name="A", structures=(low,))], settings)
+    entry = build_entry(planned, ends, emt, settings, RankingSettings(max_steps=1), Representatives())
+    assert entry.counts[0].distinct == 20 and entry.n_evaluated <= 12
+    quality = entry.surrogate
+    assert f"Lowest of {entry.n_evaluated} evaluated of 20 distinct" in entry.evidence
+    assert f"leave-one-out error {1000 * quality.cv_error:.2f} meV/atom" in entry.evidence
+    assert ("budget ended" in entry.evidence) == (entry.verdict == "budget")
+    assert "did not converge in 1 steps" in entry.evidence
 
 
 def test_mirrors_are_enumerated_once(both):

@@ -108,7 +108,7 @@ def search_arrangements(
     budget, and by tests/ranking/test_ranking_series.py against all relaxations of a cell with CHGNet.
     """
     search = _Search(candidates, evaluate, settings, progress, stop)
-    if candidates.n_distinct <= settings.evaluate_at_most:
+    if candidates.is_listed and candidates.n_distinct <= settings.evaluate_at_most:
         search.take(candidates.everything())
         return search.result("exhausted", None)
     search.take(candidates.random(max(_FEWEST, settings.evaluate_at_most // 3), search.generator, set()))

@@ -94,6 +94,7 @@ class UnlistedArrangements:
 
     def random(self, n: int, generator: np.random.Generator, known: set[bytes]) -> Rows:
         """Up to n rows not known yet; every arrangement, equivalent ones counted each, equally likely."""
+        n = min(n, self.n_distinct - len(known))
         fresh: dict[bytes, NDArray[np.uint8]] = {}
         while len(fresh) < n:
             for row in canonical_rows(self.sublattice.permutations, self._drawn(n, generator))[0]:

@@ -31,7 +31,9 @@ def evidence(entry: SeriesEntry) -> SeriesEntry:
         + (f" on {n_cations} cation orderings" if n_cations > 1 else "")
         + "."
     ]
-    if entry.verdict == "exhausted":
+    if distinct == n_cations == 1:
+        parts = ["The only arrangement."]
+    elif entry.verdict == "exhausted":
         parts[0] = f"Lowest of all {distinct} distinct arrangements ({total} in all)" + (
             f" on {n_cations} cation orderings." if n_cations > 1 else "."
         )

@@ -17,7 +17,7 @@ from halion.ranking.arrangements import Candidates, ListedArrangements, Unlisted
 from halion.ranking.evidence import evidence, weakest
 from halion.ranking.framework import Framework, FrameworkEnds, ParentPhase, build_framework, relax_ends
 from halion.ranking.relax import relax_batch
-from halion.ranking.series_plan import plan_series
+from halion.ranking.series_plan import most_listed, plan_series
 from halion.ranking.series_types import PlannedComposition, SeriesEntry
 from halion.ranking.static import static_energies
 from halion.ranking.sublattice import Sublattice
@@ -163,9 +163,10 @@ def _candidates(
     representatives: Representatives,
 ) -> Candidates:
     count = count_substitutions(sublattice, composition.n_guests)
-    if count.distinct > settings.list_at_most:
+    most = most_listed(settings)
+    if count.distinct > most:
         return UnlistedArrangements(sublattice, composition.n_guests, seed=settings.seed)
-    rows = representatives.rows(sublattice, composition.n_guests, settings.list_at_most)
+    rows = representatives.rows(sublattice, composition.n_guests, most)
     return ListedArrangements(sublattice, rows, count)
 
 

@@ -16,7 +16,7 @@ from halion.ranking.sublattice import find_sublattice
 from halion.ranking.substitution import count_substitutions
 from halion.settings import SeriesSettings
 
-__all__ = ["plan_series"]
+__all__ = ["most_listed", "plan_series"]
 
 _LARGEST_DENOMINATOR = 64  # an x is a fraction of small numbers; 0.3333 is taken for 1/3
 
@@ -41,6 +41,11 @@ def plan_series(parents: Sequence[ParentPhase], settings: SeriesSettings) -> tup
             fix="rank the orderings of each parent and give its best structure",
         )
     return tuple(planned for parent in parents for planned in _plan_parent(parent, settings))
+
+
+def most_listed(settings: SeriesSettings) -> int:
+    """Distinct arrangements up to which all are listed: those that can all be evaluated always are."""
+    return max(settings.list_at_most, settings.evaluate_at_most)
 
 
 def _plan_parent(parent: ParentPhase, settings: SeriesSettings) -> list[PlannedComposition]:
@@ -98,6 +103,6 @@ def _plan_one(parent: ParentPhase, x: float, mirror: str, settings: SeriesSettin
         formula_units=n_cells * units,
         counts=counts,
         mirror=mirror,
-        is_listed=all(count.distinct <= settings.list_at_most for count in counts),
+        is_listed=all(count.distinct <= most_listed(settings) for count in counts),
         most_evaluated=sum(min(count.distinct, settings.evaluate_at_most) for count in counts),
     )
