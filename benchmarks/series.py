@@ -21,10 +21,8 @@ import torch
 
 from halion.crystal import builtin_crystal
 from halion.orderings import compositions_for, enumerate_orderings, exclusions_for
-from halion.orderings.feasible import has_ordering
 from halion.potentials import Potential, load_potential
 from halion.ranking import (
-    Candidate,
     ParentPhase,
     Relaxation,
     Representatives,
@@ -53,25 +51,17 @@ RANKING = RankingSettings(max_steps=400)
 def parent(name: str, potential: Potential) -> tuple[ParentPhase, str]:
     """The best of the cation orderings lowest in electrostatic energy, and how it was found."""
     crystal = builtin_crystal(PARENTS[name])
-    candidates: list[Candidate] = []
-    n_orderings = 0
-    exclusions = exclusions_for(crystal, CATIONS)
-    for composition in compositions_for(crystal, CATIONS):
-        if not has_ordering(crystal, composition, exclusions):
-            continue  # of the splits of Li over its sites some leave no room
-        found = enumerate_orderings(
-            crystal, composition, closest_cations=CATIONS.closest_cations_angstrom, limit=1_000_000
-        )
-        n_orderings += found.n_orderings
-        candidates += select_candidates(found, RankingSettings(relax_best=CATIONS_RELAXED)).candidates
-    candidates = sorted(candidates, key=lambda one: one.electrostatic_energy)[:CATIONS_RELAXED]
+    found = enumerate_orderings(
+        crystal, compositions_for(crystal, CATIONS), exclusions=exclusions_for(crystal, CATIONS), limit=1_000_000
+    )
+    candidates = select_candidates(found, RankingSettings(relax_best=CATIONS_RELAXED)).candidates
     outcomes = relax_batch([one.atoms for one in candidates], potential, RANKING)
     relaxed = sorted((one for one in outcomes if isinstance(one, Relaxation)), key=lambda one: one.energy)
     best = relaxed[0]
     volume, gap = best.atoms.get_volume() / len(best.atoms), 1000 * (relaxed[1].energy - best.energy)
     text = (
-        f"{name}: {PARENTS[name]}, {n_orderings} distinct cation orderings (Li pooled), {len(relaxed)} relaxed, "
-        f"best {best.energy:.4f} eV/atom in {best.space_group_after}, {volume:.2f} A^3/atom, second {gap:.2f} "
+        f"{name}: {PARENTS[name]}, {found.n_orderings} distinct cation orderings (Li pooled), {len(relaxed)} "
+        f"relaxed, best {best.energy:.4f} eV/atom in {best.space_group_after}, {volume:.2f} A^3/atom, second {gap:.2f} "
         "meV/atom above"
     )
     return ParentPhase(name=name, structures=(best.atoms,)), text
