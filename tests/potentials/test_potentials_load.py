@@ -21,6 +21,7 @@ from halion.potentials import (
     ase_calculator,
     load_potential,
 )
+from halion.potentials.from_ase import join_arrays
 
 
 @pytest.fixture
@@ -117,17 +118,85 @@ def test_second_opinions(name, package, structures):
     pytest.importorskip(package)
     potential, atoms = load_potential(name), structures["sheared"]
     assert {"Li", "Y", "Cl", "Br"} <= potential.elements
-    result, h = potential.evaluate(atoms), 0.01
+    slope = stress_by_differences(potential, atoms, 1, 2)
+    assert slope == pytest.approx(potential.evaluate(atoms).stress[1, 2], abs=5e-4)
+
+
+def stress_by_differences(potential, atoms, i: int, j: int, h: float = 0.01) -> float:
+    """Slope of the energy along a symmetric strain, per volume, eV/Angstrom^3."""
     energies = []
     for sign in (1, -1):
-        strained = atoms.copy()
-        strain = np.eye(3)
-        strain[1, 2] += sign * h / 2
-        strain[2, 1] += sign * h / 2
+        strained, strain = atoms.copy(), np.eye(3)
+        strain[i, j] += sign * h / 2
+        strain[j, i] += sign * h / 2
         strained.set_cell(atoms.cell.array @ strain, scale_atoms=True)
         energies.append(potential.evaluate(strained).energy)
-    slope = (energies[0] - energies[1]) / (2 * h) / atoms.get_volume()
-    assert slope == pytest.approx(result.stress[1, 2], abs=5e-4)
+    return (energies[0] - energies[1]) / (2 * h) / atoms.get_volume()
+
+
+def test_sevennet_by_path_and_level_of_theory(structures):
+    """A checkpoint of several levels of theory, as MF-ompa is: by path, with the one that is wanted."""
+    pytest.importorskip("sevenn")
+    from sevenn.util import pretrained_name_to_path
+
+    path, atoms = pretrained_name_to_path("7net-mf-0"), structures["sheared"]
+    by_name, by_path = load_potential("7net-mf-0"), load_potential(f"sevenn:{path}@PBE")
+    assert by_path.weights_sha256 == by_name.weights_sha256
+    assert by_path.evaluate(atoms).energy == by_name.evaluate(atoms).energy
+    other = load_potential(f"sevenn:{path}@R2SCAN")
+    assert abs(other.evaluate(atoms).energy - by_name.evaluate(atoms).energy) > 0.01 * len(atoms)
+    for wrong in (f"sevenn:{path}", f"sevenn:{path}@nonsense"):
+        with pytest.raises(InputError, match="sevenn cannot use this model"):
+            load_potential(wrong)
+
+
+@pytest.mark.parametrize("name", ["7net-0", "7net-l3i5", "7net-mf-0"])
+def test_sevennet_takes_batches(name, structures):
+    pytest.importorskip("sevenn")
+    potential, two = load_potential(name), [structures["sheared"], structures["mixed halide"]]
+    together = potential.evaluate_arrays(*join_arrays(two))
+    start = 0
+    for k, atoms in enumerate(two):
+        alone = potential.evaluate(atoms)
+        assert together.energies[k] == alone.energy
+        np.testing.assert_array_equal(together.forces[start : start + len(atoms)], alone.forces)
+        np.testing.assert_allclose(together.virials[k], alone.stress * atoms.get_volume(), atol=1e-12)
+        start += len(atoms)
+
+
+def test_m3gnet_by_path(structures, tmp_path):
+    """Weights nobody trained, in the form that matgl stores: what counts is that its units and signs are ours."""
+    pytest.importorskip("matgl")
+    from matgl.apps.pes import Potential
+    from matgl.models import M3GNet
+
+    torch.manual_seed(0)
+    model = M3GNet(element_types=("Li", "Y", "Cl", "Br"), is_intensive=False, units=16, nblocks=1)
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights.mul_(2.0)  # forces far above the noise of single precision
+    Potential(model=model).save(tmp_path / "model")
+    potential, atoms = load_potential(f"matgl:{tmp_path / 'model'}"), structures["sheared"]
+    assert potential.elements == {"Li", "Y", "Cl", "Br"}
+    result = potential.evaluate(atoms)
+    for i, j in ((0, 0), (1, 2)):
+        numerical = stress_by_differences(potential, atoms, i, j)
+        assert numerical == pytest.approx(result.stress[i, j], rel=0.01, abs=5e-6)
+
+
+def test_m3gnet_without_weights_says_where_they_are(monkeypatch):
+    pytest.importorskip("matgl")
+    import matgl
+
+    def nowhere(name):
+        raise ValueError(f"Bad serialized model or bad model name {name}")
+
+    monkeypatch.setattr(matgl, "load_model", nowhere)
+    with pytest.raises(MissingDependency, match="neither on this machine nor within reach") as caught:
+        load_potential("m3gnet")
+    assert "hf download materialyze/M3GNet-PES-MatPES-PBE-2025.2" in caught.value.fix
+    with pytest.raises(InputError, match="matgl cannot use this model"):
+        load_potential("matgl:.")
 
 
 def test_cuda_without_a_device():

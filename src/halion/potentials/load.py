@@ -26,6 +26,7 @@ __all__ = ["KNOWN_POTENTIALS", "ase_calculator", "load_potential"]
 _SEVENN = {"7net-0": "", "7net-l3i5": "", "7net-mf-0": "PBE"}
 _MATGL = "m3gnet"
 _MATGL_MODEL = "M3GNet-PES-MatPES-PBE-2025.2"
+_MATGL_OWNER = "materialyze"  # who keeps matgl's models on Hugging Face
 _CHGNET: dict[str, Backend] = {
     "chgnet": "fast",
     "chgnet-0.3.0": "fast",
@@ -176,7 +177,8 @@ def _matgl(model: str, device: str) -> Potential:
             ) from error
         raise MissingDependency(
             f"the weights '{model}' are neither on this machine nor within reach ({said})",
-            fix="download the model's folder and pass it as 'matgl:PATH'",
+            fix=f"hf download {_MATGL_OWNER}/{model} --local-dir {model}   (on a machine that reaches "
+            f"huggingface.co), then use the potential 'matgl:{model}'",
         ) from error
     return PotentialFromAse(
         PESCalculator(potential.to(device), stress_unit="eV/A3"),

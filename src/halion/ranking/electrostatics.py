@@ -158,10 +158,11 @@ class OrderingEnergies:
     def __init__(self, ordering_set: OrderingSet) -> None:
         self._set = ordering_set
         self._coincident = _coincident_sites(ordering_set)
-        first = ordering_set.charges[np.asarray(ordering_set.occupation[0])]
+        self._first = np.asarray(ordering_set.occupation[0])
+        charges = ordering_set.charges[self._first]
         self._varies = _varying_sites(ordering_set)
-        self._fixed_charges = first[~self._varies]
-        self._form = ewald_form(ordering_set.cell, ordering_set.fractional, first, self._varies)
+        self._fixed_charges = charges[~self._varies]
+        self._form = ewald_form(ordering_set.cell, ordering_set.fractional, charges, self._varies)
 
     def __len__(self) -> int:
         """How many batches there are."""
@@ -200,6 +201,8 @@ class OrderingEnergies:
 
     def _refuse_moved(self, occupation: NDArray[np.uint8], start: int) -> None:
         """Refuse a set that contradicts its own composition: its energies would be those of other cells."""
+        if (occupation == self._first).all(axis=0)[~self._varies].all():
+            return
         fixed = self._set.charges[occupation[:, ~self._varies]]
         wrong = np.flatnonzero((fixed != self._fixed_charges).any(axis=1))
         if len(wrong):
