@@ -1,7 +1,6 @@
 """Ewald energies against Madelung constants, against pymatgen, and against their symmetries."""
 
 import dataclasses
-import itertools
 
 import numpy as np
 import pytest
@@ -12,7 +11,9 @@ from pymatgen.core import Structure
 
 from halion.crystal import builtin_crystal
 from halion.errors import InputError, OrderingError
-from halion.orderings.types import Composition, OrbitComposition, OrderingCount, OrderingSet
+from halion.orderings import choose_composition
+from halion.orderings.sites import supercell_sites
+from halion.orderings.types import OrderingCount, OrderingSet
 from halion.ranking import electrostatic_energies, ewald_matrix
 from halion.ranking.electrostatics import OrderingEnergies, write_electrostatic_energies
 from halion.units import COULOMB_EV_ANGSTROM
@@ -143,9 +144,6 @@ def test_energies_are_written_as_they_come(ordering_set, lithium_yttrium_halide,
     assert [float(text) for text in columns[2]] == electrostatic_energies(lithium_yttrium_halide).tolist()
 
 
-SKEWED = np.array([[1, 0, 0], [0, 1, 0], [1, 0, 2]])
-
-
 def madelung_oracle(found, index) -> float:
     """pymatgen's EwaldSummation of one ordering, eV per cell."""
     atoms = found.structure(index)
@@ -155,85 +153,45 @@ def madelung_oracle(found, index) -> float:
     return EwaldSummation(structure, acc_factor=15).total_energy
 
 
-@pytest.mark.parametrize("shape", [np.eye(3, dtype=int), SKEWED, np.array([[1, 0, 0], [1, 2, 0], [0, 1, 1]])])
-def test_only_the_sites_that_vary_are_summed(shape):
-    """Mixed anions in a skewed supercell: Cl and Br are one charge, cations alone vary, and pymatgen agrees."""
-    crystal = builtin_crystal("Li3YCl3Br3")
-    n_cells = round(abs(np.linalg.det(shape)))
-    rng = np.random.default_rng(3)
-    # Sites of the supercell: those of the cell in every translation inside it.
-    offsets = np.array(list(itertools.product(range(-3, 4), repeat=3)))
-    inverse = np.linalg.inv(shape)
-    orbits = list(crystal.orbits)
-    fractional, owner = [], []
-    for index, orbit in enumerate(orbits):
-        for site in orbit.fractional % 1:
-            places = (site + offsets) @ inverse
-            inside = ((places > -1e-9) & (places < 1 - 1e-9)).all(axis=1)
-            assert inside.sum() == n_cells
-            fractional.extend(places[inside])
-            owner.extend([index] * n_cells)
-    owner = np.array(owner)
-    species = ("", "Li", "Y", "Cl", "Br")
-    # Y on its first orbit, Li on the sites of 4h, whole; the anions mixed; no other cation.
-    counts = []
-    for orbit in orbits:
-        m, names = orbit.n_sites * n_cells, set(orbit.occupancy)
-        if "Cl" in names:
-            counts.append({"Cl": m // 2, "Br": m - m // 2})
-        elif names == {"Y"} or (names == {"Y", "Li"} and orbit.n_sites == 2):
-            counts.append({"Y": m // 2 * 2 if m // 2 * 2 == m else m})
-        else:
-            counts.append({})
-    n_x = sum(sum(one.values()) for one in counts if "Cl" in one)
-    n_y = sum(one.get("Y", 0) for one in counts)
-    n_li = n_x - 3 * n_y
-    for k, orbit in enumerate(orbits):
-        if not counts[k] and "Li" in orbit.occupancy and n_li > 0:
-            taken = min(n_li, orbit.n_sites * n_cells // 2 if orbit.n_sites == 8 else orbit.n_sites * n_cells - 1)
-            counts[k], n_li = {"Li": taken}, n_li - taken
-    assert n_li == 0
-    composition = Composition(
-        supercell=(1, 1, 1),
-        orbits=tuple(
-            OrbitComposition(
-                orbit=k,
-                wyckoff=orbit.wyckoff,
-                n_sites=orbit.n_sites * n_cells,
-                counts=counts[k],
-                refined=dict(orbit.occupancy),
-                deviation=0.0,
-            )
-            for k, orbit in enumerate(orbits)
-        ),
-        formula="by hand",
-        charge=0.0,
-        deviation=0.0,
-        ties=0,
-    )
-    occupation = []
-    for _ in range(3):
-        row = np.zeros(len(owner), dtype=np.uint8)
-        for k, held in enumerate(counts):
-            places = rng.permutation(np.flatnonzero(owner == k))
-            filled = [species.index(element) for element, count in held.items() for _ in range(count)]
-            row[places[: len(filled)]] = filled
-        occupation.append(row)
-    found = OrderingSet(
-        crystal_name="by hand",
+def drawn_orderings(name: str, supercell: tuple[tuple[int, int, int], ...], n: int) -> OrderingSet:
+    """The atoms of a built-in crystal's composition on random sites of their orbits."""
+    crystal = builtin_crystal(name)
+    composition, sites = choose_composition(crystal, supercell), supercell_sites(crystal, supercell)
+    species, rng = ("", *crystal.charges), np.random.default_rng(3)
+    occupation = np.zeros((n, len(sites.site_orbit)), dtype=np.uint8)
+    for orbit in composition.orbits:
+        held = [species.index(element) for element, count in orbit.counts.items() for _ in range(count)]
+        for row in occupation:
+            row[rng.permutation(np.flatnonzero(sites.site_orbit == orbit.orbit))[: len(held)]] = held
+    return OrderingSet(
+        crystal_name=crystal.name,
         compositions=(composition,),
-        count=OrderingCount(total=3, distinct=3, group_order=1),
-        exclusions=(),
-        total_allowed=3,
-        cell=shape @ crystal.cell,
-        fractional=np.array(fractional),
-        site_orbit=owner,
+        count=OrderingCount(total=n, distinct=n, group_order=1),
+        excluded_below=0.0,
+        total_allowed=n,
+        cell=sites.cell,
+        fractional=sites.fractional,
+        site_orbit=sites.site_orbit,
         species=species,
-        charges=np.array([0.0, 1.0, 3.0, -1.0, -1.0]),
-        occupation=np.array(occupation),
-        multiplicity=np.ones(3, dtype=np.int64),
+        charges=np.array([0.0, *crystal.charges.values()]),
+        occupation=occupation,
+        multiplicity=np.ones(n, dtype=np.int64),
     )
-    assert 0 < OrderingEnergies(found)._varies.sum() < len(owner) / 2
+
+
+@pytest.mark.parametrize(
+    ("name", "supercell"),
+    [
+        ("Li3YCl3Br3", ((1, 0, 0), (0, 1, 0), (0, 0, 2))),
+        ("Li3YCl3Br3", ((1, 0, 0), (0, 1, 0), (1, 0, 2))),
+        ("Li3YBr6", ((1, 0, 0), (1, 2, 0), (0, 1, 1))),
+        ("Li3YCl6", ((1, 0, 0), (1, 1, 0), (0, 1, 1))),
+    ],
+)
+def test_only_the_sites_that_vary_are_summed(name, supercell):
+    """Anions full or mixed are one charge, cations alone vary; skewed cells too are those of pymatgen."""
+    found = drawn_orderings(name, supercell, 3)
+    assert 0 < OrderingEnergies(found)._varies.sum() < len(found.fractional)
     energies = electrostatic_energies(found)
     for index in range(3):
         n_atoms = len(found.structure(index))
