@@ -48,7 +48,7 @@ def random_orderings(n: int, path: Path) -> OrderingSet:
         crystal_name=crystal.name,
         compositions=(composition,),
         count=OrderingCount(total=n, distinct=n, group_order=1),
-        excluded_below=0.0,
+        exclusions=(),
         total_allowed=n,
         cell=sites.cell,
         fractional=sites.fractional,

@@ -9,7 +9,7 @@ from ase import Atoms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from halion.orderings.types import Composition, OrbitComposition, OrderingCount, OrderingSet, Sample
+from halion.orderings.types import Composition, OrbitComposition, OrderingCount, OrderingSet, PairExclusion, Sample
 from halion.ranking import (
     Candidate,
     Ranking,
@@ -21,6 +21,7 @@ from halion.ranking import (
     ranking_table,
     relaxed_table,
 )
+from halion.ranking.assess import notes_on
 from halion.ranking.back_check import check_occupancies
 from halion.ranking.splits import split_of
 from halion.records import from_record, to_record
@@ -66,7 +67,7 @@ def pooled_set(**changes) -> OrderingSet:
         crystal_name="by hand",
         compositions=POOLED,
         count=OrderingCount(total=15, distinct=4, group_order=8),
-        excluded_below=0.0,
+        exclusions=(),
         total_allowed=15,
         cell=np.eye(3) * 6.0,
         fractional=np.array(SITES),
@@ -205,7 +206,26 @@ def test_samples_are_weighted_by_their_chance(measure, n_draws):
     weights = [g / (1 - (1 - p) ** n_draws) for g, p in zip(MULTIPLICITY, share, strict=True)]
     expected = sum(w * sum(row[:2]) / 2 for w, row in zip(weights, ROWS, strict=True)) / sum(weights)
     assert occupancies(check)["2a"][0] == pytest.approx(expected, rel=1e-8)
-    assert math.isnan(occupancies(check)["2a"][1])
+    # Without exclusions the whole is known, sampled or not.
+    assert occupancies(check)["2a"][1] == pytest.approx(1 / 3, rel=1e-12)
+
+
+def test_what_exclusions_leave_is_listed_or_unknown():
+    """The two neighbours on 4b never together: 13 of 15 orderings are left, 2 * 1 + 8 * 1/2 of them full on 2a."""
+    never = PairExclusion(orbits=(1, 1), elements=("Li", "Li"), distance=2.0, below=2.5, reason="closest cations")
+    listed = pooled_set(
+        exclusions=(never,),
+        total_allowed=13,
+        occupation=np.array(ROWS, dtype=np.uint8)[[0, 1, 3]],
+        multiplicity=np.array(MULTIPLICITY)[[0, 1, 3]],
+    )
+    check = check_occupancies(ranking_of(listed, {0: -3.0}), listed)
+    assert occupancies(check)["2a"][1] == pytest.approx((1 + 8 / 2) / 13, rel=1e-12)
+    assert check.multiplicity_share == pytest.approx(1 / 13)
+    for unknown in ({"sample": sample("colourings", 9)}, {"shard": (0, 2)}):
+        part = dataclasses.replace(listed, **unknown)
+        assert math.isnan(occupancies(check_occupancies(ranking_of(part, {0: -3.0}), part))["2a"][1])
+    assert any("part 2 of 3" in note for note in notes_on(pooled_set(shard=(1, 3))))
 
 
 def test_draws_of_colourings_average_to_all_of_them():

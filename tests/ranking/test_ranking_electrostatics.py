@@ -167,7 +167,7 @@ def drawn_orderings(name: str, supercell: tuple[tuple[int, int, int], ...], n: i
         crystal_name=crystal.name,
         compositions=(composition,),
         count=OrderingCount(total=n, distinct=n, group_order=1),
-        excluded_below=0.0,
+        exclusions=(),
         total_allowed=n,
         cell=sites.cell,
         fractional=sites.fractional,

@@ -43,6 +43,9 @@ def notes_on(ordering_set: OrderingSet) -> tuple[str, ...]:
             f"Atoms are pooled over orbits: orderings of {len(ordering_set.compositions)} ways to spread "
             f"{ordering_set.composition.formula} over the orbits are ranked together."
         )
+    part, parts = ordering_set.shard
+    if parts > 1:
+        notes.append(f"These are the orderings of part {part + 1} of {parts}; the best may be in another part.")
     sample = ordering_set.sample
     if sample is None:
         return tuple(notes)

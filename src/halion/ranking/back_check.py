@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halion.arrays import FloatArray, IntArray
-from halion.orderings.types import OrderingSet
+from halion.orderings.types import Composition, OrderingSet
 from halion.ranking.types import BackCheck, OrbitOccupancy, PrefilterQuality, Ranking
 from halion.units import BOLTZMANN_EV_PER_K
 
@@ -101,21 +101,47 @@ def _mean_occupancy(ordering_set: OrderingSet, occupation: NDArray[np.uint8], we
 
 
 def _at_infinite_temperature(ordering_set: OrderingSet) -> FloatArray:
-    """(n_orbits, n_species) occupancies of all orderings alike; NaN where a sample leaves them unknown."""
-    n_orbits, species = len(ordering_set.composition.orbits), ordering_set.species
-    means = np.zeros((n_orbits, len(species)))
+    """(n_orbits, n_species) occupancies of all orderings alike; NaN where only a sample or a part is known.
+
+    Without exclusions a composition has as many orderings as its orbits have colourings, listed or not.
+    """
     if len(ordering_set.compositions) == 1:
-        for orbit in ordering_set.composition.orbits:
-            for element, count in orbit.counts.items():
-                means[orbit.orbit, species.index(element)] = count / orbit.n_sites
-    elif ordering_set.sample is not None:
-        means[:] = np.nan
-    else:
-        for start in range(0, ordering_set.n_orderings, _ROWS_PER_BATCH):
-            rows = slice(start, start + _ROWS_PER_BATCH)
-            share = np.asarray(ordering_set.multiplicity[rows]) / ordering_set.total_allowed
-            means += _mean_occupancy(ordering_set, np.asarray(ordering_set.occupation[rows]), share)
+        return _occupancies(ordering_set, ordering_set.composition)
+    if not ordering_set.exclusions:
+        totals = [_colourings(composition) for composition in ordering_set.compositions]
+        every = sum(totals)
+        return sum(
+            n / every * _occupancies(ordering_set, composition)
+            for n, composition in zip(totals, ordering_set.compositions, strict=True)
+        )
+    means = np.zeros((len(ordering_set.composition.orbits), len(ordering_set.species)))
+    if ordering_set.sample is not None or ordering_set.shard != (0, 1):
+        return np.full_like(means, np.nan)
+    for start in range(0, ordering_set.n_orderings, _ROWS_PER_BATCH):
+        rows = slice(start, start + _ROWS_PER_BATCH)
+        share = np.asarray(ordering_set.multiplicity[rows]) / ordering_set.total_allowed
+        means += _mean_occupancy(ordering_set, np.asarray(ordering_set.occupation[rows]), share)
     return means
+
+
+def _occupancies(ordering_set: OrderingSet, composition: Composition) -> FloatArray:
+    """(n_orbits, n_species) of one composition."""
+    means = np.zeros((len(composition.orbits), len(ordering_set.species)))
+    for orbit in composition.orbits:
+        for element, count in orbit.counts.items():
+            means[orbit.orbit, ordering_set.species.index(element)] = count / orbit.n_sites
+    return means
+
+
+def _colourings(composition: Composition) -> int:
+    """Ways to put the atoms of each orbit on its sites."""
+    ways = 1
+    for orbit in composition.orbits:
+        left = orbit.n_sites
+        for count in orbit.counts.values():
+            ways *= math.comb(left, count)
+            left -= count
+    return ways
 
 
 def _weight_share(orderings: IntArray, factors: FloatArray, quality: PrefilterQuality | None) -> float:
