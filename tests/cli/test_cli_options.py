@@ -16,7 +16,8 @@ from halion.cli.main import VERBS
 from halion.cli.options import csv_text, existing_file, new_file, numbers, room_settings, supercell_of
 from halion.cli.study_options import StudyOverrides, default_folder, study_settings
 from halion.errors import InputError, RunFolderError, SettingsError
-from halion.settings import StudySettings, resolve
+from halion.settings import StudySettings
+from halion.study_file import resolve
 
 # Option -> key of the settings whose default its help text shows.
 SETTINGS_OF = {

@@ -17,7 +17,8 @@ from halion.cli.main import app
 from halion.crystal import builtin_names
 from halion.dynamics import open_trajectory
 from halion.orderings import load_orderings
-from halion.settings import PRESETS, StudySettings, read_settings, resolve
+from halion.settings import StudySettings
+from halion.study_file import PRESETS, read_settings, resolve
 
 
 def answer(capfd, *words: object) -> dict:

@@ -27,7 +27,7 @@ ROOMS = (
     "study",
     "cli",
 )
-ROOT_MODULES = ("arrays", "cores", "errors", "files", "progress", "records", "settings", "units")
+ROOT_MODULES = ("arrays", "cores", "errors", "files", "progress", "records", "settings", "study_file", "units")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -26,7 +26,7 @@ HEAVY = {
     "plotly": {"report"},
     "matplotlib": {"report"},
     "parsl": {"study"},
-    "pydantic": {"settings", "cli"},  # cli: `halion init` reads the fields of the settings
+    "pydantic": {"settings", "study_file", "cli"},  # cli: `halion init` reads the fields of the settings
     "typer": {"cli"},
     "rich": {"cli"},
 }

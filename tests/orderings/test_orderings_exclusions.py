@@ -14,7 +14,8 @@ from halion.orderings.exclusions import conflicting_pairs
 from halion.orderings.problem import state_problem
 from halion.orderings.search import search
 from halion.orderings.sites import site_permutations, supercell_sites
-from halion.settings import OrderingSettings, resolve
+from halion.settings import OrderingSettings
+from halion.study_file import resolve
 
 
 def test_the_yttrium_column_of_li3ycl6():

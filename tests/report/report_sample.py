@@ -16,7 +16,7 @@ from halion.dynamics.types import Equilibration
 from halion.orderings.types import Composition, OrbitComposition, OrderingCount, as_supercell
 from halion.ranking.types import RankedOrdering, Ranking, Relaxation
 from halion.report.types import Failure, StudyResults
-from halion.settings import resolve
+from halion.study_file import resolve
 from halion.transport.types import Arrhenius, Conductivity, RunTransport
 from halion.units import BOLTZMANN_EV_PER_K, conductivity_to_ms_per_cm
 

@@ -9,7 +9,7 @@ import yaml
 from halion.report import bibtex, citations_for
 from halion.report.method import method_paragraph, study_yaml
 from halion.report.study_rows import reduced_formula, study_rows
-from halion.settings import resolve
+from halion.study_file import resolve
 
 
 def keys(source) -> set[str]:

@@ -7,10 +7,10 @@ import pytest
 from halion.crystal import load_crystal
 from halion.errors import CrystalError, HalionError, OrderingError, SettingsError
 from halion.orderings import composition_for
-from halion.settings import resolve
 from halion.study import plan_study, run_study
 from halion.study.caveats import caveats_of
 from halion.study.inputs import crystal_of
+from halion.study_file import resolve
 
 
 def test_a_crystal_without_the_mobile_ion_is_refused_before_anything_runs(tmp_path):

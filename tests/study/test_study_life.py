@@ -20,8 +20,8 @@ import yaml
 
 from halion.dynamics import open_trajectory
 from halion.errors import Interrupted, RunFolderError
-from halion.settings import read_settings
 from halion.study import report_study, run_study, study_status
+from halion.study_file import read_settings
 
 SMALL = {
     "crystal": "Li3YBr6",

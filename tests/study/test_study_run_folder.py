@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from halion.errors import RunFolderError
-from halion.settings import resolve
 from halion.study.run_folder import SCHEMA, RunFolder
+from halion.study_file import resolve
 
 
 def settings(**dynamics):

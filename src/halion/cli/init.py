@@ -51,7 +51,7 @@ def study_template(crystal: str, preset: str, path: Path) -> str:
     Raises:
         SettingsError: there is no such preset.
     """
-    from halion.settings import resolve
+    from halion.study_file import resolve
 
     settings = resolve({"crystal": crystal, "preset": preset}, where="command line")
     return "\n".join([_HEAD.format(path=path, preset=preset), *_lines(settings, active=True)]) + "\n"

@@ -111,7 +111,7 @@ def room_settings(**sections: dict[str, Any]) -> StudySettings:
     Raises:
         SettingsError: a value out of range.
     """
-    from halion.settings import resolve
+    from halion.study_file import resolve
 
     return resolve({"crystal": "", "preset": "paper", **sections}, where="command line")
 

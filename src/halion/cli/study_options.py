@@ -121,7 +121,7 @@ def study_settings(source: str, overrides: StudyOverrides) -> StudySettings:
         SettingsError: the study file or an option cannot be used.
         RunFolderError: a folder without a study.
     """
-    from halion.settings import read_settings, resolve
+    from halion.study_file import read_settings, resolve
 
     path, values = Path(source), overrides.values()
     if path.suffix.lower() in (".yaml", ".yml"):
@@ -132,8 +132,8 @@ def study_settings(source: str, overrides: StudyOverrides) -> StudySettings:
 
 
 def _settings_of_folder(folder: Path, values: dict[str, Any]) -> StudySettings:
-    from halion.settings import resolve
     from halion.study import RunFolder
+    from halion.study_file import resolve
 
     run_folder = RunFolder(folder)
     found = run_folder.settings().model_dump() | {"crystal": run_folder.crystal_source()}

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import halion
 from halion.report.study_rows import reduced_formula, study_rows
 from halion.report.types import StudyResults
-from halion.settings import StudySettings, resolve
+from halion.settings import StudySettings
+from halion.study_file import resolve
 
 __all__ = ["Citation", "bibtex", "citations_for"]
 

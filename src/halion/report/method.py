@@ -8,7 +8,8 @@ import halion
 from halion.orderings.types import supercell_name
 from halion.report.text import plus_minus, short
 from halion.report.types import StudyResults
-from halion.settings import StudySettings, resolve
+from halion.settings import StudySettings
+from halion.study_file import resolve
 
 __all__ = ["method_paragraph", "repeat_command", "study_yaml"]
 

@@ -18,7 +18,8 @@ from typing import IO, Any
 
 from halion.errors import RunFolderError
 from halion.files import file_sha256, read_json, write_json
-from halion.settings import StudySettings, resolve
+from halion.settings import StudySettings
+from halion.study_file import resolve
 
 __all__ = ["SCHEMA", "RunFolder", "study_status"]
 

@@ -1,0 +1,129 @@
+"""The study file: one YAML file, its preset filled in, unknown keys refused with the nearest known one.
+
+Precedence: built-in default < preset < study file < command-line option. `resolve` gives the settings with
+everything filled in; the run writes them down.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from halion.errors import SettingsError, nearest
+from halion.settings import StudySettings
+
+__all__ = ["PRESETS", "read_settings", "resolve"]
+
+# The presets differ in settings alone. `paper` is the protocol of the study (arXiv:2510.09861), which the
+# defaults above already state; `quick` is as small as can be while every step is still the real one.
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "paper": {},
+    "quick": {
+        "orderings": {"max_atoms": 40},
+        "ranking": {"relax_best": 20, "max_steps": 300},
+        "dynamics": {
+            # Evenly spaced in 1/T, from where ions just move in 100 ps to where pretrained CHGNet melts bromides.
+            "temperatures_k": (400.0, 450.0, 510.0, 580.0),
+            "timestep_fs": 2.0,
+            "heating_ps": 0.4,
+            "nvt_ps": 0.4,
+            "npt_ps": 8.0,
+            "cell_average_ps": 6.0,
+            "production_ps": 100.0,
+            "store_every_steps": 10,
+        },
+        # As far as He 2018 goes: in runs this short, half of the run ends before ions have made two hops.
+        "transport": {"longest_lag_fraction": 0.7},
+    },
+}
+
+
+def resolve(values: dict[str, Any], *, where: str = "") -> StudySettings:
+    """Study settings from plain values, the preset filling what they leave out.
+
+    Args:
+        values: as in a study file, e.g. ``{"crystal": "Li3YBr6", "dynamics": {"seed": 3}}``.
+        where: the file they come from, for error messages.
+    Raises:
+        SettingsError: an unknown key (the nearest known one is named), a wrong type, a value out of range.
+    """
+    if not isinstance(values, dict):
+        raise SettingsError(
+            f"a study file holds keys and values, this holds {type(values).__name__}",
+            where=where,
+            fix="halion init study.yaml   (writes a commented study file to start from)",
+        )
+    _refuse_unknown_keys(StudySettings, values, where)
+    # A heading whose keys are all commented out is read as null; it says nothing.
+    values = {key: value for key, value in values.items() if value is not None}
+    preset = PRESETS.get(str(values.get("preset", "quick")), {})
+    merged = dict(values)
+    for section, filled in preset.items():
+        given = values.get(section, {})
+        if isinstance(given, dict):  # anything else is left for pydantic to refuse
+            merged[section] = {**filled, **given}
+    try:
+        return StudySettings(**merged)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        text = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(
+            f"{key or 'settings'}: {text}" + (f" (got {first['input']!r})" if key and "input" in first else ""),
+            where=where,
+            fix="halion schema   (prints every key with its unit and range)",
+        ) from error
+
+
+def _refuse_unknown_keys(model: type[BaseModel], values: dict[str, Any], where: str, path: str = "") -> None:
+    for key, value in values.items():
+        field = model.model_fields.get(str(key))
+        if field is None:
+            raise SettingsError(
+                f"unknown key '{path}{key}': {nearest(str(key), model.model_fields)}",
+                where=where,
+                fix="halion schema   (prints every key with its unit and range)",
+            )
+        inner = field.annotation
+        if isinstance(value, dict) and isinstance(inner, type) and issubclass(inner, BaseModel):
+            _refuse_unknown_keys(inner, value, where, f"{path}{key}.")
+
+
+def read_settings(path: Path | str, overrides: dict[str, Any] | None = None) -> StudySettings:
+    """Study settings from a YAML file; a relative crystal path is taken from the file's folder.
+
+    Raises:
+        SettingsError: the file is missing, is not YAML, or holds something that cannot be used.
+    """
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SettingsError(
+            "there is no such study file",
+            where=str(path),
+            fix=f"halion init {path}   (writes one to start from)",
+        ) from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SettingsError(
+            f"this is not a YAML study file: {' '.join(str(error).split())}",
+            where=str(path),
+            fix="halion init study.yaml   (writes a commented study file to start from)",
+        ) from error
+    if isinstance(values, dict):
+        values = _merge(values, overrides or {})
+        crystal = values.get("crystal")
+        if isinstance(crystal, str) and (path.parent / crystal).is_file():
+            values["crystal"] = str(path.parent / crystal)
+    return resolve(values, where=str(path))
+
+
+def _merge(values: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(values)
+    for key, value in overrides.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
