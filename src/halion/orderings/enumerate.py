@@ -121,7 +121,7 @@ class _Kept:
         self.n_orderings += len(multiplicities) // 8
         return True
 
-    def finish(self, index: int, problem: Problem) -> None:
+    def finish(self, index: int, problem: Problem | None) -> None:
         certify(self.tally, self.question.certificate(index, problem))
         self.tally = Tally()
 

@@ -75,9 +75,14 @@ def store_orderings(
     identity = _identity(question, part)
     n_sites = len(ordering_set(question, *_no_rows()).site_orbit)
     with Spool.opened(path, identity, n_sites) as spool:
-        if not _is_there(path, identity, spool):
-            _run(question, spool, part, limit, progress=progress, stop=stop)
-            _put_together(question, spool, part, identity)
+        try:
+            if not _is_there(path, identity, spool):
+                _run(question, spool, part, limit, progress=progress, stop=stop)
+                _put_together(question, spool, part, identity)
+        except (OrderingError, RunFolderError):
+            if not spool.n_orderings:
+                spool.remove()
+            raise
         spool.remove()
     return path
 
@@ -100,8 +105,6 @@ def _is_there(path: Path, identity: str, spool: Spool) -> bool:
     load_orderings(path)  # a damaged one is told
     if read_facts(path, "identity") == identity:
         return True
-    if not spool.n_orderings:
-        spool.remove()
     raise RunFolderError(
         "another file of orderings lies here: of another crystal, composition, exclusions or shard",
         where=str(path),
@@ -124,7 +127,7 @@ def _run(
         spool.add(rows, multiplicities, position)
         return True
 
-    def finish(index: int, problem: Problem) -> None:
+    def finish(index: int, problem: Problem | None) -> None:
         if shard[1] == 1:
             certify(spool.current, question.certificate(index, problem))
         spool.finish()
@@ -147,7 +150,6 @@ def _run(
             fix="type the same command again: it goes on from the last stored state",
         )
     if not spool.n_orderings and shard[1] == 1:
-        spool.remove()
         raise impossible(question)
     progress(spool.n_orderings, spool.n_orderings, f"{spool.n_orderings} distinct of {question.count.total}")
 

@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from halion.crystal.types import DisorderedCrystal
+from halion.errors import OrderingError
 from halion.orderings.allowed import count_allowed
 from halion.orderings.count import count_orderings
 from halion.orderings.problem import Problem, species_of, state_problem
@@ -85,16 +86,25 @@ class Question:
         """Exact numbers before exclusions, over all compositions."""
         return count_orderings(self.crystal, self.compositions)
 
-    def problem(self, index: int) -> Problem:
+    def problem(self, index: int) -> Problem | None:
         """Sites, symmetry, blocks and conflicts of one composition.
 
-        Raises:
-            OrderingError: two ordered sites, always filled, are too close already.
-        """
-        return state_problem(self.crystal, self.compositions[index], self.exclusions, self.species)
+        None: two ordered sites, always filled, are too close in this composition, one of several.
 
-    def certificate(self, index: int, problem: Problem) -> Certificate:
+        Raises:
+            OrderingError: they are in the only one.
+        """
+        try:
+            return state_problem(self.crystal, self.compositions[index], self.exclusions, self.species)
+        except OrderingError:
+            if len(self.compositions) == 1:
+                raise
+            return None
+
+    def certificate(self, index: int, problem: Problem | None) -> Certificate:
         """Burnside's numbers; under exclusions an independent count of what they leave, where it is feasible."""
+        if problem is None:
+            return Certificate(0, 0)
         if problem.conflicts or problem.forbidden:
             return Certificate(None, count_allowed(problem))
         count = count_orderings(self.crystal, self.compositions[index])
@@ -122,7 +132,7 @@ def stream(
     start: Position = Position(),
     shard: tuple[int, int] = (0, 1),
     most: tuple[int, int] = (NO_LIMIT, NO_LIMIT),
-    finish: Callable[[int, Problem], None],
+    finish: Callable[[int, Problem | None], None],
     stop: Stop = never,
 ) -> Outcome:
     """Hand on every distinct ordering of a question, some 1 MiB at a time.
@@ -138,24 +148,21 @@ def stream(
     Returns:
         Orderings and work of this call, and why it ended.
     Raises:
-        OrderingError: two ordered sites, always filled, are too close.
+        OrderingError: two ordered sites, always filled, are too close in the only composition.
     """
     n_orderings = work = 0
-    outcome = Outcome(0, start.task, "end", 0)
+    outcome = Outcome(0, 0, "end", 0)
     for index in range(start.composition, len(question.compositions)):
         problem = question.problem(index)
+        outcome = Outcome(0, 0, "end", 0)
 
         def take(rows: bytes, multiplicities: bytes, task: int | None, index: int = index) -> bool:
             return deliver(index, rows, multiplicities, None if task is None else Position(index, task))
 
-        first = start.task if index == start.composition else 0
-        outcome = search(
-            problem,
-            take,
-            share=Share(first, *shard, index),
-            most=(most[0] - n_orderings, most[1] - work),
-            stop=stop,
-        )
+        if problem is not None:
+            first = start.task if index == start.composition else 0
+            left = (most[0] - n_orderings, most[1] - work)
+            outcome = search(problem, take, share=Share(first, *shard, index), most=left, stop=stop)
         n_orderings, work = n_orderings + outcome.n_orderings, work + outcome.work
         if outcome.reason != "end":
             break
