@@ -61,8 +61,8 @@ def parent(name: str, potential: Potential) -> tuple[ParentPhase, str]:
     volume, gap = best.atoms.get_volume() / len(best.atoms), 1000 * (relaxed[1].energy - best.energy)
     text = (
         f"{name}: {PARENTS[name]}, {found.n_orderings} distinct cation orderings (Li pooled), {len(relaxed)} "
-        f"relaxed, best {best.energy:.4f} eV/atom in {best.space_group_after}, {volume:.2f} A^3/atom, second {gap:.2f} "
-        "meV/atom above"
+        f"relaxed, best {best.energy:.4f} eV/atom in {best.space_group_after}, {volume:.2f} A^3/atom, second "
+        f"{gap:.2f} meV/atom above"
     )
     return ParentPhase(name=name, structures=(best.atoms,)), text
 

@@ -1,6 +1,7 @@
 """Frameworks between two ends: supercells, interpolation, symmetry kept, unrelaxed energies."""
 
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from halion.errors import InputError, PhysicsRefusal
 from halion.orderings.types import as_supercell
 from halion.ranking.framework import (
+    FrameworkEnds,
     ParentPhase,
     best_supercell,
     build_framework,
@@ -19,6 +21,7 @@ from halion.ranking.framework import (
     relax_ends,
 )
 from halion.ranking.static import static_energies
+from halion.records import from_record, to_record
 from halion.settings import RankingSettings, SeriesSettings
 
 SERIES = SeriesSettings(elements=("Cu", "Au"))
@@ -47,6 +50,15 @@ def test_ends_are_the_pure_cells_relaxed(ends):
     assert both.host.is_converged and both.guest.is_converged
     assert both.guest.atoms.get_volume() > 1.1 * both.host.atoms.get_volume()
     assert (both.parent, both.cations) == ("L12", 0)
+
+
+def test_ends_survive_a_record(ends):
+    """As a step of a study keeps them: the framework made of what was read is the same to the last bit."""
+    record = json.loads(json.dumps(to_record(ends[0])))
+    again = from_record(FrameworkEnds, record)
+    one, other = (build_framework(each, as_supercell((1, 1, 2)), SERIES) for each in (ends[0], again))
+    np.testing.assert_array_equal(one.fractional, other.fractional)
+    np.testing.assert_array_equal(one.sublattice.permutations, other.sublattice.permutations)
 
 
 def test_a_mixture_already_on_the_sites_is_no_matter(emt, ends):

@@ -13,6 +13,7 @@ from halion.crystal import builtin_crystal
 from halion.errors import CrystalError, InputError, OrderingError
 from halion.orderings import choose_composition
 from halion.orderings.count import count_orderings, count_under_group
+from halion.ranking.electrostatics import electrostatic_energies
 from halion.ranking.sublattice import find_sublattice
 from halion.ranking.substitution import (
     as_one_element,
@@ -215,6 +216,9 @@ def test_charges_come_from_oxidation_states():
     found = substitutions(find_sublattice(atoms[keep], HALIDES), 3, limit=1000)
     assert dict(zip(found.species, found.charges)) == {"": 0, "Li": 1, "Y": 3, "Cl": -1, "Br": -1}
     assert found.composition.charge == pytest.approx(0)
+    # Why halides need more than charges: every arrangement has the same electrostatic energy.
+    assert found.n_orderings > 10
+    assert np.ptp(electrostatic_energies(found)) < 1e-9
     with pytest.raises(CrystalError, match="neutral"):
         substitutions(find_sublattice(atoms, HALIDES), 3, limit=1000)
 

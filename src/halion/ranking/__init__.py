@@ -15,6 +15,7 @@ from halion.ranking.framework import (
     parent_phase,
     relax_ends,
 )
+from halion.ranking.mixed import MixedRanking, rank_mixed
 from halion.ranking.rank import boltzmann_weights, rank, rank_orderings
 from halion.ranking.relax import relax, relax_batch, relax_each
 from halion.ranking.rounds import measure_prefilter, plan_round
@@ -48,6 +49,7 @@ __all__ = [
     "FrameworkEnds",
     "ListedArrangements",
     "MergedOrdering",
+    "MixedRanking",
     "OrbitOccupancy",
     "ParentPhase",
     "PlannedComposition",
@@ -85,6 +87,7 @@ __all__ = [
     "plan_series",
     "quality_table",
     "rank",
+    "rank_mixed",
     "rank_orderings",
     "ranking_table",
     "read_series",
