@@ -1,11 +1,14 @@
 """Orderings: a disordered crystal to its distinct ordered cells, exactly counted, with multiplicities."""
 
 from halion.orderings.candidates import candidate_supercells
+from halion.orderings.canonical import canonical_rows
 from halion.orderings.choose import composition_for, compositions_for
 from halion.orderings.composition import choose_composition
 from halion.orderings.count import count_orderings
 from halion.orderings.enumerate import enumerate_orderings
 from halion.orderings.exclusions import exclusion_distances, exclusions_for
+from halion.orderings.pool import count_distinct_allowed
+from halion.orderings.sampling import sample_orderings
 from halion.orderings.shapes import distinct_supercells, near_cubic_supercell
 from halion.orderings.store import load_orderings, save_orderings
 from halion.orderings.stored import merge_shards, store_orderings
@@ -17,6 +20,7 @@ from halion.orderings.types import (
     OrderingCount,
     OrderingSet,
     PairExclusion,
+    Sample,
     Supercell,
     as_supercell,
     supercell_name,
@@ -29,13 +33,16 @@ __all__ = [
     "OrderingCount",
     "OrderingSet",
     "PairExclusion",
+    "Sample",
     "Supercell",
     "as_supercell",
     "candidate_supercells",
+    "canonical_rows",
     "choose_composition",
     "choose_supercell",
     "composition_for",
     "compositions_for",
+    "count_distinct_allowed",
     "count_orderings",
     "distinct_supercells",
     "enumerate_orderings",
@@ -44,6 +51,7 @@ __all__ = [
     "load_orderings",
     "merge_shards",
     "near_cubic_supercell",
+    "sample_orderings",
     "save_orderings",
     "store_orderings",
     "supercell_name",

@@ -61,16 +61,18 @@ def state_problem(
     composition: Composition,
     exclusions: tuple[PairExclusion, ...],
     species: tuple[str, ...] | None = None,
+    orbits: Sequence[int] | None = None,
 ) -> Problem:
     """Sites, symmetry, blocks and conflicts of one composition.
 
     Args:
         species: names that rows refer to, the vacancy first; those of this composition by default.
+        orbits: orbits whose sites count as disordered; by default those that can be filled in more than one way.
     Raises:
         OrderingError: two ordered sites, always filled, are too close already.
     """
     sites = supercell_sites(crystal, composition.supercell)
-    orbits = disordered_orbits(composition)
+    orbits = disordered_orbits(composition) if orbits is None else list(orbits)
     species = species or species_of([composition])
     row = np.zeros(len(sites.site_orbit), dtype=np.uint8)
     for orbit in composition.orbits:

@@ -13,7 +13,16 @@ from halion.orderings.problem import describe
 from halion.orderings.stream import Question
 from halion.orderings.types import PairExclusion, supercell_name
 
-__all__ = ["gave_up", "impossible", "too_many"]
+__all__ = [
+    "gave_up",
+    "hopeless_rejection",
+    "impossible",
+    "no_matrix",
+    "no_measure",
+    "none_met",
+    "too_large_sample",
+    "too_many",
+]
 
 _TRIED = 5  # compositions, the nearest ones, in which a relaxed exclusion is tried
 
@@ -39,6 +48,56 @@ def gave_up(question: Question, n_found: int) -> OrderingError:
         f"among {question.count.distinct}, and nearly all of its work led to none",
         where=_where(question),
         fix="a smaller orderings.supercell, or a smaller orderings.closest_cations_angstrom",
+    )
+
+
+def no_measure(question: Question) -> OrderingError:
+    """A sample without a measure."""
+    return OrderingError(
+        "the settings name no measure to sample under",
+        where=question.crystal.name,
+        fix="orderings: {sample: orderings}   (or colourings, or low-energy)",
+    )
+
+
+def too_large_sample(question: Question, n_rows: int, n_sites: int, most_bytes: int) -> OrderingError:
+    """More rows than memory should hold."""
+    return OrderingError(
+        f"a sample of {n_rows} orderings of {n_sites} sites would take {n_rows * n_sites / 2**30:.3g} GiB "
+        f"(at most {most_bytes / 2**30:g})",
+        where=_where(question),
+        fix=f"orderings: {{sample_size: {most_bytes // n_sites}}}",
+    )
+
+
+def no_matrix(question: Question, n_sites: int, shape: tuple[int, ...] | None) -> OrderingError:
+    """Low energies without the interaction of all sites."""
+    given = "none" if shape is None else "one of " + " x ".join(map(str, shape))
+    return OrderingError(
+        f'a "low-energy" sample needs the {n_sites} x {n_sites} matrix of the interaction of the sites, and '
+        f"{given} is given",
+        where=_where(question),
+        fix="matrix=ewald_matrix(cell, fractional), of halion.ranking.electrostatics and halion.orderings.sites",
+    )
+
+
+def hopeless_rejection(question: Question, n_allowed: int, n_tried: int) -> OrderingError:
+    """Exclusions that leave too little to hit at random and are too wide to count."""
+    return OrderingError(
+        f"the exclusions allow {n_allowed} of {n_tried} random orderings ({n_allowed / n_tried:.2g}): too few to "
+        "draw from by rejection, and too many of their sites depend on each other to count the allowed ones",
+        where=_where(question),
+        fix="orderings: {sample: low-energy}   (finds allowed ones, without a measure); or a smaller "
+        "orderings.supercell, or smaller distances of exclusion",
+    )
+
+
+def none_met(question: Question) -> OrderingError:
+    """Replica exchange met only forbidden orderings."""
+    return OrderingError(
+        "replica exchange met no ordering that the exclusions allow, though there are some",
+        where=_where(question),
+        fix="a smaller orderings.supercell, or smaller distances of exclusion",
     )
 
 

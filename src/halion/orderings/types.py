@@ -210,12 +210,15 @@ class Sample:
         measure: "colourings" (every ordering equally likely: weight proportional to multiplicity), "orderings"
             (every symmetry-distinct ordering equally likely) or "low-energy" (biased to low electrostatic energy:
             no measure at all, never to be averaged over).
-        n_draws: draws made, repeats included.
-        n_once: distinct orderings drawn exactly once.
+        n_draws: draws made, repeats included; of "low-energy" the allowed orderings met.
+        n_once: distinct orderings drawn exactly once; 0 for "low-energy".
         seed: of the random numbers; the same seed and more draws give this sample and more.
-        coverage: distinct orderings found / all distinct ones (exclusions apart, an exact denominator).
+        coverage: distinct orderings found / `n_distinct`; where None, / those before exclusions, a lower bound.
         unseen_mass: Good-Turing estimate n_once / n_draws of the probability that the next draw is new; NaN for
             "low-energy".
+        n_distinct: exact number of distinct orderings allowed; None: exclusions too wide to count under.
+        n_starts, n_starts_lowest: independent starts of "low-energy"; those that met one as low as the lowest.
+        is_settled: no start found a lower one in the second half of the rounds; False: their number ended it.
     """
 
     measure: Measure
@@ -224,6 +227,10 @@ class Sample:
     seed: int
     coverage: float
     unseen_mass: float
+    n_distinct: int | None = None
+    n_starts: int = 0
+    n_starts_lowest: int = 0
+    is_settled: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
