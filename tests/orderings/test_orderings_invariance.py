@@ -18,7 +18,10 @@ from halion.orderings import (
     compositions_for,
     count_orderings,
     distinct_supercells,
+    enumerate_orderings,
+    exclusion_distances,
 )
+from halion.ranking.electrostatics import ewald_matrix
 from halion.settings import OrderingSettings
 
 PARENTS = (li3ycl6(), li3ybr6(), li3ycl3br3(), rutile(), gehlenite(), sm_fe12())
@@ -114,3 +117,35 @@ def test_a_monoclinic_and_a_trigonal_crystal_on_another_basis_have_as_many_shape
         assert len(distinct_supercells(in_cell(parent, change), n_cells)) == len(
             distinct_supercells(parent, n_cells)
         )
+
+
+def spectrum(parent, supercell):
+    """Electrostatic energies of all orderings, each as often as its multiplicity says, sorted; and the distinct ones.
+
+    They owe nothing to the permutations that the search works with.
+    """
+    exclusions = exclusion_distances(parent, 2.5)
+    composition = choose_composition(parent, supercell, exclusions=exclusions)
+    found = enumerate_orderings(parent, composition, exclusions=exclusions, limit=10**5)
+    matrix = ewald_matrix(found.cell, found.fractional)
+    charges = found.charges[found.occupation]
+    energies = np.einsum("ij,ij->i", charges @ matrix, charges) / 2
+    return np.sort(np.repeat(energies, found.multiplicity)), np.sort(energies)
+
+
+def test_the_orderings_of_a_cell_that_is_not_diagonal_do_not_depend_on_its_basis():
+    """Li3YBr6 in [[1,0,1],[0,1,0],[-1,0,1]]: C2/m and I2/m, two bases of one lattice, moved and turned."""
+    parent, rng = li3ybr6(), np.random.default_rng(5)
+    supercell = np.array(((1, 0, 1), (0, 1, 0), (-1, 0, 1)))
+    change = np.array([[0, 0, -1], [0, 1, 0], [1, 0, 1]])
+    other = in_cell(shifted(parent, rng.uniform(size=3)), change)
+    other = replace(other, cell=other.cell @ np.linalg.qr(rng.normal(size=(3, 3)))[0])
+    matrix = np.array([[1, 1, 0], [0, 1, 0], [0, 2, 1]]) @ supercell @ np.rint(np.linalg.inv(change)).astype(int)
+    one, two = spectrum(parent, as_supercell(supercell)), spectrum(other, as_supercell(matrix))
+    assert len(one[1]) == len(two[1]) > 100
+    # Idealised coordinates are symmetric to 0.001 Angstrom, so equivalent orderings are equal to some 0.001 eV;
+    # the energies spread over several eV.
+    assert np.allclose(one[0], two[0], atol=1e-2)
+    assert np.ptp(one[0]) > 1
+    # one of each class, whichever it is
+    assert np.allclose(one[1], two[1], atol=1e-2)
