@@ -120,7 +120,7 @@ def test_a_monoclinic_and_a_trigonal_crystal_on_another_basis_have_as_many_shape
 
 
 def spectrum(parent, supercell):
-    """Electrostatic energies of all orderings, each as often as its multiplicity says, sorted; and the distinct ones.
+    """Electrostatic energies of all orderings, each as often as its multiplicity; and of the distinct ones.
 
     They owe nothing to the permutations that the search works with.
     """

@@ -169,6 +169,8 @@ def test_a_tolerance_that_nothing_reaches_names_the_best():
     ) as caught:
         choose_supercell(li3ybr6(), free(max_atoms=80, tolerance=0.01))
     assert "tolerance: 0.0456" in caught.value.fix
+    with pytest.raises(OrderingError, match=r"comes to 0\.0456"):
+        candidate_supercells(li3ybr6(), free(max_atoms=80, tolerance=0.01))
     # what the remedy says works
     assert cell_count(choose_supercell(li3ybr6(), free(max_atoms=80, tolerance=0.0456))) == 2
 
@@ -223,6 +225,15 @@ def test_candidates_come_best_first_and_with_both_counts():
         "1x1x2",
         "1x2x1",
     }
+
+
+def test_a_named_supercell_is_the_only_candidate():
+    (only,) = candidate_supercells(li3ycl6(), free(supercell=((1, 0, 0), (0, 1, 0), (1, 0, 2)), pool=("Li", "Y")))
+    assert only.supercell == ((1, 0, 0), (0, 1, 0), (1, 0, 2))
+    assert only.image_distance == pytest.approx(11.209337)
+    assert only.pooled.distinct == 395_596  # another basis of 1x1x2
+    assert only.n_bytes == 395_596 * (70 + 8)
+    assert not only.is_exhaustive
 
 
 def test_each_candidate_is_counted_in_under_a_second():

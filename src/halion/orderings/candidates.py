@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
+
 from halion.crystal.types import DisorderedCrystal
+from halion.orderings.composition import choose_composition
 from halion.orderings.count import count_orderings
+from halion.orderings.lattice import image_distances
 from halion.orderings.pooled import count_pooled
-from halion.orderings.supercell import Size, list_sizes, no_size, shapes_by_image_distance
-from halion.orderings.types import CandidateSupercell
+from halion.orderings.supercell import list_sizes, no_size, out_of_reach, shapes_by_image_distance, within
+from halion.orderings.types import CandidateSupercell, Composition
 from halion.settings import OrderingSettings
 
 __all__ = ["ORDERINGS_PER_SECOND", "candidate_supercells", "pooled_elements"]
@@ -22,7 +25,9 @@ _DIGITS = 3  # deviations are compared to 0.001, as in the choice of a supercell
 
 
 def candidate_supercells(crystal: DisorderedCrystal, settings: OrderingSettings) -> tuple[CandidateSupercell, ...]:
-    """All supercells of at most `max_atoms` atoms, best first: deviation (to 0.001), atoms, image distance.
+    """The supercell that the settings name, or all of at most `max_atoms` atoms, best first.
+
+    Best is the least deviation from the refinement (to 0.001), then fewer atoms, then the larger image distance.
 
     Each with both counts, refined (atoms per orbit as nearest to the experiment) and pooled (see
     `pooled_elements`), exact and before exclusions, which can only lower them; with the memory and the time that
@@ -30,43 +35,54 @@ def candidate_supercells(crystal: DisorderedCrystal, settings: OrderingSettings)
 
     Args:
         crystal: the disordered crystal.
-        settings: `max_atoms`, `shapes`, `pool`, `window`, `limit`; a `tolerance` leaves the farther ones out.
+        settings: `supercell`, or `max_atoms` and `shapes`; `pool`, `window`, `limit`; a `tolerance` leaves the
+            farther ones out.
     Raises:
-        OrderingError: one cell holds more atoms already, or no supercell up to `max_atoms` is neutral.
+        OrderingError: one cell holds more atoms already, or no supercell up to `max_atoms` is neutral or lies
+            within the tolerance.
 
     Checked by tests/orderings/test_orderings_supercell.py against counting each composition, and the published
     deviations.
     """
+    if settings.supercell is not None:
+        composition = choose_composition(crystal, settings.supercell)
+        cell = np.array(composition.supercell) @ crystal.cell
+        return (_candidate(crystal, composition, float(image_distances(cell[None])[0]), settings),)
     sizes, reasons = list_sizes(crystal, settings.max_atoms)
     if not sizes:
         raise no_size(crystal, settings.max_atoms, reasons)
-    found = [candidate for size in sizes for candidate in _of_size(crystal, size, settings)]
-    if settings.tolerance is not None:
-        found = [each for each in found if each.deviation <= settings.tolerance + 1e-9]
+    near = sizes if settings.tolerance is None else within(sizes, settings.tolerance)
+    if not near:
+        raise out_of_reach(crystal, settings, sizes)
+    found = [
+        _candidate(crystal, replace(size.nearest, supercell=shape), distance, settings)
+        for size in near
+        for distance, shape in shapes_by_image_distance(crystal, size.n_cells, settings)
+    ]
     return tuple(
         sorted(found, key=lambda each: (round(each.deviation, _DIGITS), each.n_atoms, -each.image_distance))
     )
 
 
-def _of_size(crystal: DisorderedCrystal, size: Size, settings: OrderingSettings) -> Iterator[CandidateSupercell]:
+def _candidate(
+    crystal: DisorderedCrystal, composition: Composition, image_distance: float, settings: OrderingSettings
+) -> CandidateSupercell:
     elements = pooled_elements(crystal, settings)
-    for distance, shape in shapes_by_image_distance(crystal, size.n_cells, settings):
-        composition = replace(size.nearest, supercell=shape)
-        refined = count_orderings(crystal, composition)
-        pooled = count_pooled(crystal, composition, elements, window=settings.window)
-        wanted = pooled if settings.pool or settings.window else refined
-        n_sites = sum(orbit.n_sites for orbit in composition.orbits)
-        yield CandidateSupercell(
-            supercell=shape,
-            composition=composition,
-            image_distance=distance,
-            refined=refined,
-            pooled=pooled,
-            pooled_elements=elements,
-            n_bytes=wanted.distinct * (n_sites + _BYTES_PER_MULTIPLICITY),
-            seconds=wanted.distinct / ORDERINGS_PER_SECOND,
-            is_exhaustive=wanted.distinct <= settings.limit,
-        )
+    refined = count_orderings(crystal, composition)
+    pooled = count_pooled(crystal, composition, elements, window=settings.window)
+    wanted = pooled if settings.pool or settings.window else refined
+    n_sites = sum(orbit.n_sites for orbit in composition.orbits)
+    return CandidateSupercell(
+        supercell=composition.supercell,
+        composition=composition,
+        image_distance=image_distance,
+        refined=refined,
+        pooled=pooled,
+        pooled_elements=elements,
+        n_bytes=wanted.distinct * (n_sites + _BYTES_PER_MULTIPLICITY),
+        seconds=wanted.distinct / ORDERINGS_PER_SECOND,
+        is_exhaustive=wanted.distinct <= settings.limit,
+    )
 
 
 def pooled_elements(crystal: DisorderedCrystal, settings: OrderingSettings) -> tuple[str, ...]:

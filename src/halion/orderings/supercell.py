@@ -26,7 +26,15 @@ from halion.orderings.shapes import distinct_supercells
 from halion.orderings.types import Composition, PairExclusion, Supercell
 from halion.settings import OrderingSettings
 
-__all__ = ["Size", "choose_supercell", "list_sizes", "no_size", "shapes_by_image_distance"]
+__all__ = [
+    "Size",
+    "choose_supercell",
+    "list_sizes",
+    "no_size",
+    "out_of_reach",
+    "shapes_by_image_distance",
+    "within",
+]
 
 # Deviations closer than this are equal: refined occupancies are not known to better than a few 0.001.
 _SAME_DEVIATION = 1e-3
@@ -78,19 +86,28 @@ def choose_supercell(crystal: DisorderedCrystal, settings: OrderingSettings) -> 
 
 
 def _smallest_within(question: _Question, sizes: list[Size], tolerance: float) -> Supercell:
-    within = [size for size in sizes if size.nearest.deviation <= tolerance + _ROUNDING]
-    for size in sorted(within, key=lambda size: size.nearest.n_atoms):
+    near = within(sizes, tolerance)
+    for size in sorted(near, key=lambda size: size.nearest.n_atoms):
         for fit in question.first_fit(size):
             if fit.deviation <= tolerance + _ROUNDING:
                 return fit.supercell
-    settings, crystal = question.settings, question.crystal
-    if within:
-        raise _too_many(crystal, settings)
+    if near:
+        raise _too_many(question.crystal, question.settings)
+    raise out_of_reach(question.crystal, question.settings, sizes)
+
+
+def within(sizes: list[Size], tolerance: float) -> list[Size]:
+    """Those sizes whose nearest composition deviates by no more than the tolerance."""
+    return [size for size in sizes if size.nearest.deviation <= tolerance + _ROUNDING]
+
+
+def out_of_reach(crystal: DisorderedCrystal, settings: OrderingSettings, sizes: list[Size]) -> OrderingError:
+    """No size lies within the tolerance: the error names the best."""
     best = min(sizes, key=lambda size: (size.nearest.deviation, size.n_cells))
     reached = math.ceil(best.nearest.deviation * 1e4) / 1e4
-    raise OrderingError(
-        f"no supercell of at most {settings.max_atoms} atoms has all occupancies within {tolerance:g} of the "
-        f"refinement; the best, {best.n_cells} cells with {best.nearest.n_atoms} atoms, comes to {reached:g}",
+    return OrderingError(
+        f"no supercell of at most {settings.max_atoms} atoms has all occupancies within {settings.tolerance:g} of "
+        f"the refinement; the best, {best.n_cells} cells with {best.nearest.n_atoms} atoms, comes to {reached:g}",
         where=crystal.name,
         fix=f"orderings: {{tolerance: {reached:g}}}, or a larger orderings.max_atoms",
     )
