@@ -13,9 +13,7 @@ FUNCTION_LINES, FUNCTION_LINES_HARD = 40, 80
 ARGUMENTS = 6
 
 # file -> why it may be longer than FILE_LINES.
-LONG_FILES: dict[str, str] = {
-    "src/halion/settings.py": "one table of all settings, each with its unit, range and meaning",
-}
+LONG_FILES: dict[str, str] = {}
 # "file::function" -> why it may be longer than FUNCTION_LINES; docstring and signature are not counted.
 LONG_FUNCTIONS: dict[str, str] = {
     "src/halion/orderings/enumerate.py::enumerate_orderings": "half of it builds the dataclass that it gives",

@@ -208,6 +208,22 @@ def test_a_series_can_be_stopped(emt):
         next(series)
 
 
+def test_a_composition_can_be_stopped_amid_its_relaxations(emt):
+    """The ends relax undisturbed; the third step of the arrangements is their last."""
+    phase = ParentPhase(name="A", structures=(alloy(),))
+    ends = relax_ends(phase, emt, METALS, RANKING)
+    planned = next(each for each in plan_series([phase], METALS) if each.name == "A1")
+    asked = []
+
+    def stop() -> bool:
+        asked.append(None)
+        return len(asked) == 3
+
+    with pytest.raises(Interrupted, match="relaxations were stopped"):
+        build_entry(planned, ends, emt, METALS, RANKING, Representatives(), stop=stop)
+    assert len(asked) == 3
+
+
 def test_progress_counts_compositions(emt):
     told = []
     list(

@@ -69,7 +69,7 @@ def build_series(
         ranking: force tolerance and most steps of relaxations.
         done: entries by name that an earlier run finished; they are given again, not made again.
         progress: told the compositions finished, fractions included.
-        stop: asked between batches of arrangements.
+        stop: asked between steps of relaxations.
     Raises:
         InputError, OrderingError: as `plan_series`.
         PhysicsRefusal: an end of a parent, or every arrangement of a composition, was refused.
@@ -127,7 +127,7 @@ def build_entry(
         ranking: force tolerance and most steps.
         representatives: enumerations kept for mirrors; a new one for a composition alone.
         progress: told the arrangements evaluated, of the most there are to be.
-        stop: asked between batches.
+        stop: asked between steps of relaxations.
     Raises:
         PhysicsRefusal: every arrangement was refused.
         Interrupted: `stop` said so.
@@ -141,7 +141,7 @@ def build_entry(
             progress(min(n_before + part, composition.most_evaluated), composition.most_evaluated, state)
 
         candidates = _candidates(made.sublattice, composition, settings, representatives)
-        energies = _Energies(made, potential, settings, ranking)
+        energies = _Energies(made, potential, settings, ranking, stop)
         search = search_arrangements(candidates, energies, settings, progress=tell, stop=stop)
         found.append(_Found(each.cations, made, search, energies.relaxed_best(search)))
     return _entry(composition, ends, found)
@@ -174,9 +174,10 @@ class _Energies:
     """Energies of arrangements, relaxed or not; relaxed cells are kept."""
 
     def __init__(
-        self, made: Framework, potential: Potential, settings: SeriesSettings, ranking: RankingSettings
+        self, made: Framework, potential: Potential, settings: SeriesSettings, ranking: RankingSettings, stop: Stop
     ) -> None:
         self.framework, self.potential, self.settings, self.ranking = made, potential, settings, ranking
+        self.stop = stop
         self.relaxations: dict[bytes, Relaxation | PhysicsRefusal] = {}
 
     def __call__(self, rows: Rows) -> FloatArray:
@@ -188,7 +189,7 @@ class _Energies:
         return [self.framework.start(row) for row in rows]
 
     def _relaxed(self, rows: Rows) -> FloatArray:
-        outcomes = relax_batch(self._starts(rows), self.potential, self.ranking)
+        outcomes = relax_batch(self._starts(rows), self.potential, self.ranking, stop=self.stop)
         self.relaxations.update({row.tobytes(): outcome for row, outcome in zip(rows, outcomes)})
         return np.array([one.energy if isinstance(one, Relaxation) else np.nan for one in outcomes])
 
