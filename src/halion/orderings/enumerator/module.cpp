@@ -61,6 +61,7 @@ class Desk {
             Part part;
             const Stream::News news = stream_.get(part, kPatience);
             if (news == Stream::News::part && !hand_on(part)) return "stopped";
+            stream_.give_back(std::move(part.rows));
             n_orderings_ += int64_t(part.multiplicities.size());
             work_ += part.work;
             if (n_orderings_ > limits_.orderings) return "orderings";

@@ -42,17 +42,32 @@ class Stream {
         : share_(share), next_claim_(share.begin()), head_(share.begin()), most_bytes_(kWindow + n_threads * kPart),
           running_(n_threads) {}
 
-    static constexpr size_t kPart = size_t(1) << 20;    // bytes of rows handed over at once
+    static constexpr size_t kPart = size_t(1) << 18;    // bytes of rows handed over at once
     static constexpr size_t kWindow = size_t(24) << 20;  // bytes that may wait for their turn
 
     // --- for the threads that search ---
+
+    // Room for the rows of a part; used again and again, for fresh memory costs as much as the search.
+    std::vector<uint8_t> buffer() {
+        {
+            const std::lock_guard<std::mutex> lock(mutex_);
+            if (!spare_.empty()) {
+                std::vector<uint8_t> given = std::move(spare_.back());
+                spare_.pop_back();
+                return given;
+            }
+        }
+        std::vector<uint8_t> given;
+        given.reserve(kPart);
+        return given;
+    }
 
     int64_t claim() { return next_claim_.fetch_add(share_.of); }
     bool stopped() const { return stop_.load(std::memory_order_relaxed); }
 
     // Waits for room; false: the search is to end.
     bool put(int64_t task, Part&& part) {
-        const size_t bytes = part.rows.size() + kOverhead;
+        const size_t bytes = size_of(part);
         std::unique_lock<std::mutex> lock(mutex_);
         room_.wait(lock, [&] { return stop_ || waiting_bytes_ < most_bytes_ || (task == head_ && head_is_empty()); });
         if (stop_) return false;
@@ -75,6 +90,13 @@ class Stream {
 
     // --- for the one that hands on ---
 
+    void give_back(std::vector<uint8_t>&& buffer) {
+        if (buffer.capacity() < kPart) return;
+        buffer.clear();
+        const std::lock_guard<std::mutex> lock(mutex_);
+        if (spare_.size() < kSpare) spare_.push_back(std::move(buffer));
+    }
+
     enum class News { part, nothing_yet, end };
 
     // The next part in order; waits up to the given time for it.
@@ -86,7 +108,7 @@ class Stream {
         std::deque<Part>& parts = waiting_[head_];
         part = std::move(parts.front());
         parts.pop_front();
-        waiting_bytes_ -= part.rows.size() + kOverhead;
+        waiting_bytes_ -= size_of(part);
         if (part.ends_task) {
             waiting_.erase(head_);
             head_ += share_.of;
@@ -108,7 +130,9 @@ class Stream {
 
    private:
     static constexpr size_t kOverhead = 256;  // bytes of a part without rows, about
+    static constexpr size_t kSpare = 64;
 
+    static size_t size_of(const Part& part) { return part.rows.size() + 8 * part.multiplicities.size() + kOverhead; }
     bool head_is_empty() const {
         const auto found = waiting_.find(head_);
         return found == waiting_.end() || found->second.empty();
@@ -122,6 +146,7 @@ class Stream {
     std::condition_variable room_, news_;
     std::map<int64_t, std::deque<Part>> waiting_;
     int64_t head_;
+    std::vector<std::vector<uint8_t>> spare_;
     size_t waiting_bytes_ = 0;
     const size_t most_bytes_;
     int running_;
@@ -132,7 +157,7 @@ class Stream {
 // One thread's place among the tasks: it walks past all of them and searches those that it claims.
 class Tasks {
    public:
-    Tasks(Stream& stream, size_t row_size) : stream_(stream), row_size_(row_size), claimed_(stream.claim()) { fresh(); }
+    Tasks(Stream& stream, size_t row_size) : stream_(stream), row_size_(row_size), claimed_(stream.claim()), rows_(stream.buffer()) {}
 
     // Colourings (symmetry and exclusions apart) after which the next task begins: some milliseconds of work and a
     // few MiB of rows at most. Another number would be another numbering of tasks: see kNumbering.
@@ -160,9 +185,9 @@ class Tasks {
     }
 
     bool emit(const uint8_t* row, int64_t multiplicity) {
-        part_.rows.insert(part_.rows.end(), row, row + row_size_);
-        part_.multiplicities.push_back(multiplicity);
-        return part_.rows.size() + row_size_ <= Stream::kPart || hand_over(false);
+        rows_.insert(rows_.end(), row, row + row_size_);
+        multiplicities_.push_back(multiplicity);
+        return rows_.size() + row_size_ <= Stream::kPart || hand_over(false);
     }
 
     // The whole tree has been walked.
@@ -183,20 +208,22 @@ class Tasks {
     }
 
     bool hand_over(bool ends_task) {
-        part_.work = work_;
-        part_.ends_task = ends_task;
+        Part part;
+        part.work = work_;
+        part.ends_task = ends_task;
         work_ = 0;
-        if (!stream_.put(task_, std::move(part_))) failed_ = true;
-        fresh();
+        if (rows_.size() > Stream::kPart / 2) {
+            part.rows = std::move(rows_);
+            rows_ = stream_.buffer();
+        } else {  // a part that waits takes no more memory than it needs
+            part.rows = rows_;
+            rows_.clear();
+        }
+        part.multiplicities = multiplicities_;
+        multiplicities_.clear();
+        if (!stream_.put(task_, std::move(part))) failed_ = true;
         return !failed_;
     }
-
-    void fresh() {
-        part_ = Part();
-        part_.rows.reserve(kSmall);
-    }
-
-    static constexpr size_t kSmall = 4096;
 
     Stream& stream_;
     const size_t row_size_;
@@ -204,7 +231,8 @@ class Tasks {
     double ways_ = 0.0;
     uint64_t above_ = 0, work_ = 0;
     bool inside_ = false, failed_ = false;
-    Part part_;
+    std::vector<uint8_t> rows_;
+    std::vector<int64_t> multiplicities_;
 };
 
 }  // namespace halion
