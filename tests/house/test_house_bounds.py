@@ -16,7 +16,6 @@ ARGUMENTS = 6
 LONG_FILES: dict[str, str] = {}
 # "file::function" -> why it may be longer than FUNCTION_LINES; docstring and signature are not counted.
 LONG_FUNCTIONS: dict[str, str] = {
-    "src/halion/orderings/enumerate.py::enumerate_orderings": "half of it builds the dataclass that it gives",
     "src/halion/report/draw_plotly.py::_layout": "one dictionary of settings",
     "src/halion/study/plan.py::plan_study": "half of it builds the dataclass that it gives",
     "src/halion/transport/run.py::analyse_run": "half of it builds the dataclass that it gives",

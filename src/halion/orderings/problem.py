@@ -156,11 +156,14 @@ def _conflicts(
 
 
 def _always_too_close(crystal: DisorderedCrystal, exclusion: PairExclusion) -> OrderingError:
+    below = f"{np.floor(exclusion.distance * 100) / 100:g}"
+    pair = "-".join(sorted(exclusion.elements))
+    by_user = f"closest_cations_angstrom: {below}"
+    setting = by_user if exclusion.reason == "closest cations" else f"exclude: {{{pair}: {below}}}"
     return OrderingError(
         "two sites are too close in every ordering: both are always filled; " + describe(crystal, exclusion),
         where=crystal.name,
-        fix=f"orderings: {{closest_cations_angstrom: {np.floor(exclusion.distance * 100) / 100:g}}}, or correct "
-        "the coordinates or occupancies of these sites in the crystal file",
+        fix=f"orderings: {{{setting}}}, or correct the coordinates or occupancies of these sites in the file",
     )
 
 

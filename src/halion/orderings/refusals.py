@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -102,38 +102,39 @@ def none_met(question: Question) -> OrderingError:
 
 
 def impossible(question: Question) -> OrderingError:
-    """No ordering: the pairs of elements in the way, and the largest distances that leave an ordering."""
-    crystal, formula = question.crystal, question.compositions[0].formula
-    fixes = [
-        f"orderings: {{{key}: {below:g}}}" if pair is None else f"orderings: {{exclude: {{{key}: {below:g}}}}}"
-        for pair in (*_element_pairs(question.exclusions), None)
-        for key, below in _relaxed(question, pair)
-    ]
-    culprits = {key for pair in _element_pairs(question.exclusions) for key, _ in _relaxed(question, pair)}
-    named = [each for each in question.exclusions if not culprits or "-".join(sorted(each.elements)) in culprits]
+    """No ordering: the pairs of elements in the way, and the largest distances that leave an ordering.
+
+    A pair of elements is in the way if a smaller distance for it alone leaves an ordering; where no single one
+    does, all pairs are named.
+    """
+    crystal = question.crystal
+    pairs = sorted({_pair(each) for each in question.exclusions})
+    relaxed = {
+        pair: below for pair in pairs if (below := _largest(question, lambda each, p=pair: _pair(each) == p))
+    }
+    named = [each for each in question.exclusions if not relaxed or _pair(each) in relaxed]
+    fixes = [f"orderings: {{exclude: {{{'-'.join(pair)}: {below:g}}}}}" for pair, below in relaxed.items()]
+    closest = _largest(question, lambda each: each.reason == "closest cations")
+    if closest:
+        fixes.append(f"orderings: {{closest_cations_angstrom: {closest:g}}}")
+    leaves = "each leaves orderings" if len(fixes) > 1 else "leaves orderings"
     lines = "; ".join(describe(crystal, each) for each in named)
-    leaves = "   (each leaves orderings)" if len(fixes) > 1 else "   (leaves orderings)"
     return OrderingError(
-        f"two sites are too close in every ordering of {formula}; pairs never filled together: {lines}",
+        f"two sites are too close in every ordering of {question.compositions[0].formula}; "
+        f"pairs never filled together: {lines}",
         where=_where(question),
-        fix=(" or ".join(fixes) + leaves + ", or " if fixes else "")
-        + ("a larger supercell" if fixes else "a larger orderings.supercell, or smaller distances"),
+        fix=f"{' or '.join(fixes)}   ({leaves}); or a larger supercell"
+        if fixes
+        else "a larger orderings.supercell, or smaller distances for several pairs at once",
     )
 
 
-def _element_pairs(exclusions: tuple[PairExclusion, ...]) -> list[tuple[str, str]]:
-    return sorted({tuple(sorted(each.elements)) for each in exclusions})
+def _pair(exclusion: PairExclusion) -> tuple[str, ...]:
+    return tuple(sorted(exclusion.elements))
 
 
-def _relaxed(question: Question, pair: tuple[str, str] | None) -> Iterator[tuple[str, float]]:
-    """The setting, and its largest value, with which the exclusions of one pair of elements leave an ordering.
-
-    None: those under the rule of the closest cations, all pairs together.
-    """
-
-    def concerns(each: PairExclusion) -> bool:
-        return each.reason == "closest cations" if pair is None else tuple(sorted(each.elements)) == pair
-
+def _largest(question: Question, concerns: Callable[[PairExclusion], bool]) -> float | None:
+    """The largest distance for the exclusions concerned that leaves an ordering, Angstrom; None: no one."""
     for distance in sorted({each.distance for each in question.exclusions if concerns(each)}, reverse=True):
         below = float(np.floor(distance * 100) / 100)
         kept = tuple(
@@ -142,8 +143,8 @@ def _relaxed(question: Question, pair: tuple[str, str] | None) -> Iterator[tuple
             if not concerns(each) or each.distance < below
         )
         if any(has_ordering(question.crystal, each, kept) for each in question.compositions[:_TRIED]):
-            yield ("closest_cations_angstrom" if pair is None else "-".join(pair)), below
-            return
+            return below
+    return None
 
 
 def _where(question: Question) -> str:
