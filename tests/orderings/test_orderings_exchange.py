@@ -71,9 +71,9 @@ def test_the_exhaustive_minimum(parent, values):
 )
 @pytest.mark.parametrize("seed", range(5))
 def test_the_exhaustive_minimum_of_larger_cells(parent, values, seed):
-    """Li3YCl6 in 60 atoms, refined (2775) and with lithium pooled; Li3YBr6 in 40, pooled."""
+    """Li3YCl6 in 60 atoms, refined and with lithium pooled; Li3YBr6 in 40, pooled."""
     found, known = walked(parent, seed=seed, **values)
-    assert known.n_orderings > 1000
+    assert known.n_orderings > 500
     assert energies(found)[:3] == pytest.approx(np.sort(energies(known))[:3], abs=2e-3)
 
 

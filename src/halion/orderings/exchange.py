@@ -31,10 +31,11 @@ if TYPE_CHECKING:
 __all__ = ["Exchange", "lowest_by_exchange"]
 
 _STARTS, _TEMPERATURES = 8, 16
-_HOT_TO_COLD = 200.0
-_PENALTY = 3.0  # in kT of the hottest replica: crossed there in one of twenty tries, never by the coldest
+# Of ratios 200, 50, 20 and penalties 3, 1 these found the ten lowest orderings of 60 and 80 atoms most often.
+_HOT_TO_COLD = 50.0
+_PENALTY = 1.0  # in kT of the hottest replica: crossed there in one of three tries, never by the coldest
 _SWEEPS_PER_ROUND = 20
-_LEAST_ROUNDS, _MOST_ROUNDS = 10, 200
+_LEAST_ROUNDS, _MOST_ROUNDS = 20, 200
 _TRIED_MOVES = 200  # per chain, to choose the temperatures
 # Sites related by symmetry are so within the precision of refined coordinates only, and so are their energies, eV.
 _PRECISION = 1e-3
