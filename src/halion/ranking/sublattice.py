@@ -22,6 +22,8 @@ from halion.errors import InputError, OrderingError
 
 __all__ = ["Sublattice", "find_sublattice"]
 
+_PRODUCTS = 48
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sublattice:
@@ -158,12 +160,24 @@ def _averaged(atoms: Atoms, images: IntArray, rotations: IntArray, translations:
 
 
 def _group(permutations: IntArray, symprec: float) -> NDArray[np.int32]:
-    """Different rows, the identity (the first in order) first; a product of two must be among them."""
+    """Different rows, the identity (the first in order) first; products of two must be among them.
+
+    Supercells of cubic crystals have thousands: every product with some dozens of them is looked at.
+    """
     rows = np.unique(permutations, axis=0).astype(np.int32)
-    known = {row.tobytes() for row in rows}
-    if any(row.tobytes() not in known for one in rows for row in np.ascontiguousarray(rows[:, one])):
-        raise _inconsistent(symprec, "the operations found are no group on these sites")
+    known = np.sort(_as_items(rows))
+    for one in rows[:: max(1, len(rows) // _PRODUCTS)]:
+        products = _as_items(rows[:, one])
+        place = np.minimum(np.searchsorted(known, products), len(known) - 1)
+        if not np.array_equal(known[place], products):
+            raise _inconsistent(symprec, "the operations found are no group on these sites")
     return rows
+
+
+def _as_items(rows: NDArray[np.int32]) -> NDArray[np.bytes_]:
+    """One comparable item per row: big-endian bytes, never ending in zero."""
+    shifted = np.ascontiguousarray(rows + 1, dtype=">i4")
+    return shifted.view(f"S{4 * rows.shape[1]}").ravel()
 
 
 def _inconsistent(symprec: float, what: str) -> OrderingError:
