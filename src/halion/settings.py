@@ -63,13 +63,7 @@ class OrderingSettings(Settings):
     @field_validator("supercell", mode="before")
     @classmethod
     def _is_a_supercell(cls, given: Any) -> Any:
-        # Told here, for pydantic would name each member of the union and its own failure.
-        if given is not None and not _is_repeats(given) and not _is_matrix(given):
-            raise ValueError(
-                "three whole numbers of at least one (repeats along a, b, c), or three rows of three whole numbers "
-                "with a determinant"
-            )
-        return given
+        return None if given is None else _supercell(given)
 
 
 def _is_triple(given: Any) -> bool:
@@ -86,6 +80,16 @@ def _is_matrix(given: Any) -> bool:
         return False
     (a, b, c), (d, e, f), (g, h, i) = given
     return a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g) != 0
+
+
+def _supercell(given: Any) -> Any:
+    """Told here, for pydantic would name each member of the union and its own failure."""
+    if not _is_repeats(given) and not _is_matrix(given):
+        raise ValueError(
+            "three whole numbers of at least one (repeats along a, b, c), or three rows of three whole numbers "
+            "with a determinant"
+        )
+    return given
 
 
 class RankingSettings(Settings):
@@ -137,7 +141,12 @@ class DynamicsSettings(Settings):
     """The molecular dynamics of one study: heating, NVT, NPT, mean cell, NVT production."""
 
     potential: str = Field("chgnet", description="name of the potential, or path of a checkpoint")
-    repeat: tuple[int, int, int] = Field((1, 1, 1), description="repeats of the best ordered cell")
+    repeat: Repeats | Matrix = Field(
+        (1, 1, 1), description="repeats of the best ordered cell along a, b, c, or a 3x3 matrix"
+    )
+    smallest_image_angstrom: float | None = Field(
+        None, gt=0, description="instead: the smallest supercell of any shape whose images are this far apart"
+    )
     temperatures_k: tuple[float, ...] = Field(
         (400.0, 450.0, 500.0, 550.0, 600.0, 650.0, 700.0, 750.0),
         min_length=1,
@@ -156,6 +165,11 @@ class DynamicsSettings(Settings):
     store_every_steps: int = Field(10, gt=0, description="a frame is stored every so many steps")
     checkpoint_ps: float = Field(1.0, gt=0, description="most time lost when a run is killed")
     seed: int = Field(0, ge=0, description="seed of the initial velocities")
+
+    @field_validator("repeat", mode="before")
+    @classmethod
+    def _is_a_supercell(cls, given: Any) -> Any:
+        return _supercell(given)
 
     @model_validator(mode="after")
     def _consistent(self) -> DynamicsSettings:

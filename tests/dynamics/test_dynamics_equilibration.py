@@ -16,11 +16,11 @@ from test_dynamics_run import StopAfter, assert_same
 
 from halion.dynamics import (
     Equilibration,
+    dynamics_cell,
     equilibrate,
     kinetic_temperature,
     open_trajectory,
     produce,
-    repeated,
     thermal_momenta,
 )
 from halion.dynamics.equilibration import block_error, seed_of, stages
@@ -202,11 +202,11 @@ def test_temperatures_get_their_own_velocities(tmp_path: Path) -> None:
     assert np.abs(starts[0] - starts[1]).max() > 1e-3
 
 
-def test_repeated_is_a_clean_supercell(tmp_path: Path) -> None:
+def test_the_cell_of_the_dynamics_is_a_clean_supercell(tmp_path: Path) -> None:
     atoms = Atoms("LiCl", [[0, 0, 0], [2.5, 2.5, 2.5]], cell=[5, 5, 5])
     atoms.info["origin"] = "somewhere"
     atoms.set_initial_charges([1, -1])
-    made = repeated(atoms, (1, 2, 3))
+    made = dynamics_cell(atoms, SHORT.model_copy(update={"repeat": (1, 2, 3)}))
     assert made.get_chemical_symbols() == ["Li", "Cl"] * 6
     assert made.cell.lengths().tolist() == [5, 10, 15] and made.pbc.all()
     assert not made.info and set(made.arrays) == {"numbers", "positions"}
@@ -215,6 +215,21 @@ def test_repeated_is_a_clean_supercell(tmp_path: Path) -> None:
     found = equilibrate(tmp_path, copper(), emt(), doubled, 300.0)
     assert len(found.atoms) == 16
     assert found.volume_per_atom == pytest.approx(11.66, rel=0.05)
+
+
+def test_a_flat_cell_becomes_one_whose_images_are_far_enough(tmp_path: Path) -> None:
+    """5 x 5 x 20 Angstrom, 12 wanted: six cells do with a hexagonal base, nine would with repeats along a and b."""
+    atoms = Atoms("LiCl", [[0, 0, 0], [2.5, 2.5, 10]], cell=[5, 5, 20], pbc=True)
+    wide = SHORT.model_copy(update={"smallest_image_angstrom": 11.0})
+    made = dynamics_cell(atoms, wide)
+    steps = np.array(list(np.ndindex(7, 7, 7))) - 3
+    images = np.linalg.norm(steps[np.any(steps, axis=1)] @ made.cell.array, axis=1)
+    assert images.min() >= 11.0
+    assert len(made) < 2 * 9 and len(made) % 2 == 0
+    density = len(made) / made.cell.volume
+    assert density == pytest.approx(2 / 500.0, rel=1e-12)
+    with pytest.raises(InputError, match="keep periodic images"):
+        dynamics_cell(atoms, SHORT.model_copy(update={"smallest_image_angstrom": 500.0}))
 
 
 def test_an_average_over_nothing_is_refused(tmp_path: Path) -> None:

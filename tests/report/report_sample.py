@@ -14,7 +14,14 @@ from ase.spacegroup import crystal as build_crystal
 from halion.crystal.types import ClosePair, DisorderedCrystal, Orbit
 from halion.dynamics.types import Equilibration
 from halion.orderings.types import Composition, OrbitComposition, OrderingCount, as_supercell
-from halion.ranking.types import RankedOrdering, Ranking, Relaxation
+from halion.ranking.types import (
+    BackCheck,
+    OrbitOccupancy,
+    PrefilterQuality,
+    RankedOrdering,
+    Ranking,
+    Relaxation,
+)
 from halion.report.types import Failure, StudyResults
 from halion.study_file import resolve
 from halion.transport.types import Arrhenius, Conductivity, RunTransport
@@ -129,6 +136,7 @@ def ranking() -> Ranking:
                 boltzmann_weight=float(weights[k]),
                 duplicates=(29,) if k == 1 else (),
                 relaxation=relaxation,
+                is_control=k == 2,
             )
         )
     return Ranking(
@@ -138,6 +146,34 @@ def ranking() -> Ranking:
         n_relaxed=6,
         spearman=0.6,
         rows=tuple(rows),
+        quality=PrefilterQuality(
+            n_orderings=6412,
+            n_chosen=5,
+            control=(241,),
+            n_rest=6407,
+            depth=5,
+            recall=0.8,
+            recall_low=0.11,
+            recall_high=0.99,
+            below_best=0,
+            below_depth=1,
+            spearman=0.6,
+            spearman_control=math.nan,
+            spearman_static=0.9,
+            note="1 of 1 control orderings relaxed below the fifth of the chosen.",
+        ),
+        back_check=BackCheck(
+            temperature_k=300.0,
+            occupancies=(
+                OrbitOccupancy(
+                    orbit=1, wyckoff="4h", element="Li", refined=0.754, weighted=0.861, infinite=math.nan
+                ),
+            ),
+            multiplicity_share=0.0009,
+            weight_share=0.72,
+            note="The relaxed orderings hold 72 % of the Boltzmann weight.",
+        ),
+        notes=("Atoms are pooled over orbits.",),
     )
 
 

@@ -149,6 +149,9 @@ def test_every_number_of_crystal_orderings_and_ranking_appears(words):
         assert all(f"{element} {occupancy:g}" in text for element, occupancy in orbit.occupancy.items())
     for part in results.composition.orbits:
         assert fixed(part.deviation, 3) in text
+    ranking = results.ranking
+    assert all(note in text for note in (*ranking.notes, ranking.quality.note, ranking.back_check.note))
+    assert "0.861" in text and "and 1 at random" in text
     for row in results.ranking.rows:
         for number in (fixed(1000 * row.energy_above_best, 1), fixed(row.relaxation.energy, 4), str(row.ordering)):
             assert number in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from halion.crystal import load_crystal
@@ -39,7 +40,9 @@ def test_too_many_orderings_are_refused_not_begun(tmp_path):
 def caveats(**values):
     settings = resolve({"crystal": "Li3YCl6", **values})
     crystal = crystal_of(settings)
-    return " ".join(caveats_of(settings, crystal, composition_for(crystal, settings.orderings)))
+    composition = composition_for(crystal, settings.orderings)
+    repeats = int(np.prod(settings.dynamics.repeat))
+    return " ".join(caveats_of(settings, crystal, composition, n_atoms=repeats * composition.n_atoms))
 
 
 def test_a_quick_run_says_what_it_costs():

@@ -34,25 +34,6 @@ __all__ = [
 ]
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else.")]
-Supercell = Annotated[
-    str | None,
-    typer.Option(
-        metavar="A,B,C",
-        help="Repeats of the refined cell, e.g. 1,1,2, or the nine numbers of a matrix, row after row; not given: "
-        "the best fit within --max-atoms.",
-    ),
-]
-MaxAtoms = Annotated[int | None, typer.Option(metavar="N", help="Largest ordered cell tried. (default: 80)")]
-ClosestCations = Annotated[
-    float | None,
-    typer.Option(
-        metavar="ANGSTROM",
-        help="Cation sites nearer than this are never both filled; 0: no such rule. (default: 2.5)",
-    ),
-]
-Limit = Annotated[
-    int | None, typer.Option(metavar="N", help="Refuse more distinct orderings than this. (default: 200000)")
-]
 Potential = Annotated[
     str | None, typer.Option(metavar="NAME|PATH", help="Potential, or path of a checkpoint. (default: chgnet)")
 ]

@@ -7,27 +7,38 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from halion.cli.enumerate import enumerated, orderings_options
+from halion.cli.enumerate import made_orderings
 from halion.cli.options import (
     AsJson,
-    ClosestCations,
     Device,
     ForceTolerance,
-    Limit,
-    MaxAtoms,
     MaxSteps,
     Potential,
-    Supercell,
     csv_text,
     given,
     new_file,
     room_settings,
 )
+from halion.cli.ordering_options import (
+    ClosestCations,
+    Exclude,
+    Limit,
+    MaxAtoms,
+    OrderingOverrides,
+    Pool,
+    SampleBy,
+    SampleSeed,
+    SampleSize,
+    Shapes,
+    Supercell,
+    Tolerance,
+    Window,
+)
 from halion.cli.terminal import Shown, Table, Watcher, stop_on_signal
 
 if TYPE_CHECKING:
     from halion.orderings import OrderingSet
-    from halion.ranking import Ranking
+    from halion.ranking import RankedOrdering, Ranking
     from halion.settings import OrderingSettings
 
 __all__ = ["command"]
@@ -40,11 +51,24 @@ def command(
     ],
     supercell: Supercell = None,
     max_atoms: MaxAtoms = None,
+    shapes: Shapes = None,
+    tolerance: Tolerance = None,
+    pool: Pool = None,
+    window: Window = None,
+    exclude: Exclude = None,
     closest_cations: ClosestCations = None,
     limit: Limit = None,
+    sample: SampleBy = None,
+    sample_size: SampleSize = None,
+    seed: SampleSeed = None,
     relax_best: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Relax so many, lowest in electrostatic energy first. (default: 20)"),
+        typer.Option(
+            "--top",
+            "--relax-best",
+            metavar="N",
+            help="Relax so many, lowest in electrostatic energy first. (default: 20)",
+        ),
     ] = None,
     control: Annotated[
         int | None,
@@ -75,7 +99,20 @@ def command(
         ),
         machine=given(device=device),
     )
-    wanted = orderings_options(supercell, max_atoms, closest_cations, limit)
+    wanted = OrderingOverrides(
+        supercell=supercell,
+        max_atoms=max_atoms,
+        shapes=shapes,
+        tolerance=tolerance,
+        pool=pool,
+        window=window,
+        exclude=exclude,
+        closest_cations=closest_cations,
+        limit=limit,
+        sample=sample,
+        sample_size=sample_size,
+        seed=seed,
+    ).settings()
     if folder:
         new_file(folder)
 
@@ -92,22 +129,27 @@ def command(
 
 
 def _orderings(source: str, settings: OrderingSettings) -> OrderingSet:
-    from halion.orderings import composition_for, load_orderings
+    from halion.orderings import load_orderings
 
     if Path(source).suffix in (".h5", ".hdf5"):
         return load_orderings(Path(source))
 
     from halion.crystal import load_crystal
 
-    crystal = load_crystal(source)
-    return enumerated(crystal, composition_for(crystal, settings), settings)
+    return made_orderings(load_crystal(source), settings, None)
 
 
 def _write(table: Ranking, folder: Path) -> list[Path]:
     from halion.files import write_text
-    from halion.ranking import ranking_table, write_structures
+    from halion.ranking import back_check_table, quality_table, ranking_table, relaxed_table, write_structures
 
-    return [*write_structures(table, folder), write_text(folder / "ranking.csv", csv_text(ranking_table(table)))]
+    tables = {"ranking": ranking_table(table), "relaxed": relaxed_table(table)}
+    if table.quality:
+        tables["prefilter"] = quality_table(table.quality)
+    if table.back_check and table.back_check.occupancies:
+        tables["occupancies"] = back_check_table(table.back_check)
+    written = [write_text(folder / f"{name}.csv", csv_text(rows)) for name, rows in tables.items()]
+    return [*write_structures(table, folder), *written]
 
 
 def _record(table: Ranking, crystal_name: str) -> dict[str, Any]:
@@ -129,6 +171,13 @@ def _record(table: Ranking, crystal_name: str) -> dict[str, Any]:
     }
 
 
+def _remarks(row: RankedOrdering) -> list[str]:
+    remarks = ["drawn at random"] if row.is_control else []
+    return (
+        remarks if row.relaxation.is_converged else [*remarks, f"not converged in {row.relaxation.n_steps} steps"]
+    )
+
+
 def _text(table: Ranking, folder: Path | None) -> list[str | Table]:
     rows = tuple(
         (
@@ -137,19 +186,20 @@ def _text(table: Ranking, folder: Path | None) -> list[str | Table]:
             str(row.multiplicity),
             f"{1000 * row.energy_above_best:.2f}",
             f"{row.boltzmann_weight:.3f}",
-            f"{100 * row.relaxation.volume_change:+.1f}",
+            f"{row.relaxation.volume_per_atom:.2f}",
             row.relaxation.space_group_after,
-            "" if row.relaxation.is_converged else f"not converged in {row.relaxation.n_steps} steps",
+            "; ".join(_remarks(row)),
         )
         for row in table.rows
     )
-    headings = ("rank", "ordering", "multiplicity", "meV/atom", "weight", "volume %", "space group", "")
+    headings = ("rank", "ordering", "multiplicity", "meV/atom", "weight", "A^3/atom", "space group", "")
     text: list[str | Table] = [
         f"{table.n_relaxed} of {table.n_orderings} distinct orderings relaxed with {table.potential}; "
         f"weights at {table.temperature_k:g} K",
         Table(headings=headings, rows=rows),
     ]
     text += [table.quality.note] if table.quality else []
+    text += [table.back_check.note] if table.back_check else []
     text += table.notes
     text += [f"refused: ordering {one.ordering}: {one.reason}" for one in table.refused]
     return [*text, f"written to {folder}"] if folder else text

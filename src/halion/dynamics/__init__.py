@@ -10,7 +10,8 @@ from halion.dynamics.trajectory import last_state, open_trajectory
 from halion.dynamics.types import Equilibration, MdRun, MdStage, ThermalExpansion, Trajectory
 
 if TYPE_CHECKING:
-    from halion.dynamics.equilibration import equilibrate, equilibrate_batch, produce, produce_batch, repeated
+    from halion.dynamics.cell import dynamics_cell
+    from halion.dynamics.equilibration import equilibrate, equilibrate_batch, produce, produce_batch
     from halion.dynamics.expansion import thermal_expansion
     from halion.dynamics.kinetics import kinetic_temperature, thermal_momenta
     from halion.dynamics.run import run_batch, run_stage
@@ -21,6 +22,7 @@ __all__ = [
     "MdStage",
     "ThermalExpansion",
     "Trajectory",
+    "dynamics_cell",
     "equilibrate",
     "equilibrate_batch",
     "kinetic_temperature",
@@ -28,7 +30,6 @@ __all__ = [
     "open_trajectory",
     "produce",
     "produce_batch",
-    "repeated",
     "run_batch",
     "run_stage",
     "thermal_expansion",
@@ -36,12 +37,12 @@ __all__ = [
 ]
 
 _HOMES = {
+    "dynamics_cell": "cell",
     "equilibrate": "equilibration",
     "equilibrate_batch": "equilibration",
     "kinetic_temperature": "kinetics",
     "produce": "equilibration",
     "produce_batch": "equilibration",
-    "repeated": "equilibration",
     "run_batch": "run",
     "run_stage": "run",
     "thermal_expansion": "expansion",

@@ -13,6 +13,7 @@ import numpy as np
 from ase import Atoms
 
 from halion.arrays import FloatArray
+from halion.dynamics.cell import dynamics_cell
 from halion.dynamics.drive import Itinerary, drive
 from halion.dynamics.kinetics import thermal_momenta
 from halion.dynamics.run import AT_ONCE, run_batch
@@ -30,7 +31,6 @@ __all__ = [
     "equilibrate_batch",
     "produce",
     "produce_batch",
-    "repeated",
     "seed_of",
     "stages",
 ]
@@ -61,7 +61,7 @@ def equilibrate(
 
     Args:
         folder: of this equilibration.
-        atoms: ordered cell; repeated by `settings.repeat`. Its momenta, if any, are not used.
+        atoms: ordered cell; repeated as `dynamics_cell` does. Its momenta, if any, are not used.
         temperature_k: target.
         progress: told the steps done of all stages.
     Raises:
@@ -110,7 +110,7 @@ def _equilibration(
     folder: Path, atoms: Atoms, settings: DynamicsSettings, temperature_k: float
 ) -> Generator[tuple[str, MdRun], None, Equilibration]:
     """Stage after stage, each from where the one before ended."""
-    structure = repeated(atoms, settings.repeat)
+    structure = dynamics_cell(atoms, settings)
     seed = seed_of(settings.seed, temperature_k)
     structure.set_momenta(thermal_momenta(structure.get_masses(), settings.initial_temperature_k, seed))
     for name, stage in stages(settings, temperature_k).items():
@@ -165,11 +165,6 @@ def produce_batch(
         stage = _stage(settings, settings.production_ps, equilibration.temperature_k, "nvt")
         runs.append(MdRun(folder=Path(folder), atoms=start, stage=stage))
     return run_batch(runs, potential, at_once=at_once, progress=progress, stop=stop)
-
-
-def repeated(atoms: Atoms, repeat: tuple[int, int, int]) -> Atoms:
-    """A supercell: symbols, positions and cell alone, periodic, the first cell's atoms first."""
-    return Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True).repeat(repeat)
 
 
 def seed_of(seed: int, temperature_k: float, *stage: int) -> int:

@@ -43,20 +43,27 @@ def _ranking(results: StudyResults) -> Figure | None:
     best = table[0].electrostatic_energy
     spearman = results.ranking.spearman
     agreement = f" (Spearman {spearman:.2f})" if math.isfinite(spearman) else ""
+    groups = {
+        "lowest in electrostatic energy": [row for row in table if not row.is_control],
+        "drawn at random": [row for row in table if row.is_control],
+    }
     return Figure(
         name="ranking",
         title="Relaxed orderings",
-        caption="Energy after relaxation against the electrostatic energy that chose the ordering, "
+        caption=f"Energy after relaxation with {results.ranking.potential} against the electrostatic energy, "
         f"relative to rank 1{agreement}. Errors of the potential are not part of it.",
         x=Axis(title="Electrostatic energy", unit="meV/atom"),
         y=Axis(title="Energy above the best", unit="meV/atom"),
-        series=(
+        series=tuple(
             Series(
-                label=results.ranking.potential,
-                x=np.array([1000 * (row.electrostatic_energy - best) for row in table]),
-                y=np.array([1000 * row.energy_above_best for row in table]),
+                label=label,
+                x=np.array([1000 * (row.electrostatic_energy - best) for row in rows]),
+                y=np.array([1000 * row.energy_above_best for row in rows]),
                 style="points",
-            ),
+                marker=marker,
+            )
+            for (label, rows), marker in zip(groups.items(), ("circle", "square-open"), strict=True)
+            if rows
         ),
     )
 

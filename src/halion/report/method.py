@@ -5,6 +5,7 @@ from __future__ import annotations
 import yaml
 
 import halion
+from halion.dynamics import dynamics_cell
 from halion.orderings.types import supercell_name
 from halion.report.text import plus_minus, short
 from halion.report.types import StudyResults
@@ -48,19 +49,20 @@ def _structures(results: StudyResults, settings: StudySettings) -> str:
 
 
 def _ranked(results: StudyResults, settings: StudySettings) -> str:
-    wanted = settings.ranking
+    wanted, quality = settings.ranking, results.ranking.quality
+    n_control = quality.n_control if quality else 0
+    control = f" and {n_control} drawn at random from the others" if n_control else ""
     return (
-        f"The {results.ranking.n_relaxed} lowest in electrostatic energy (Ewald sum of formal charges) were "
-        f"relaxed with {results.ranking.potential} by FIRE, atoms and cell free, until all forces fell below "
-        f"{wanted.force_tolerance_ev_per_angstrom:g} eV/Å (at most {wanted.max_steps} steps); "
+        f"The {results.ranking.n_relaxed - n_control} lowest in electrostatic energy (Ewald sum of formal charges)"
+        f"{control} were relaxed with {results.ranking.potential} by FIRE, atoms and cell free, until all forces "
+        f"fell below {wanted.force_tolerance_ev_per_angstrom:g} eV/Å (at most {wanted.max_steps} steps); "
         f"{len(results.ranking.rows)} different structures remained, and the one lowest in energy was used."
     )
 
 
 def _dynamics(results: StudyResults, settings: StudySettings) -> str:
     wanted = settings.dynamics
-    repeats = wanted.repeat[0] * wanted.repeat[1] * wanted.repeat[2]
-    atoms = len(results.ranking.best.relaxation.atoms) * repeats
+    atoms = len(dynamics_cell(results.ranking.best.relaxation.atoms, wanted))
     temperatures = ", ".join(f"{kelvin:g}" for kelvin in wanted.temperatures_k)
     return (
         f"Molecular dynamics of {atoms} atoms with {wanted.potential} and a time step of {wanted.timestep_fs:g} fs "

@@ -84,9 +84,24 @@ def orderings_section(results: StudyResults, material: Material) -> Section:
                 f"Ranked by {ranking.potential}; click a header to sort. Energies are the potential's, without "
                 "errors; force and displacement are the largest of the relaxation.",
             ),
+            _worth(results, material),
         )
     )
     return Section(anchor="orderings", name="Orderings", heading="From disorder to one ordering", body=body)
+
+
+def _worth(results: StudyResults, material: Material) -> str:
+    """What the choice by electrostatic energy missed, and what the relaxed orderings say of the refinement."""
+    ranking = results.ranking
+    texts = [*ranking.notes, *([ranking.quality.note] if ranking.quality else [])]
+    if ranking.back_check:
+        texts.append(ranking.back_check.note)
+    if not texts:
+        return ""
+    occupancies = table_block(
+        material, "occupancies", "Occupancies of the relaxed orderings beside the refinement; no errors are known."
+    )
+    return "<h3>What this ranking is worth</h3>" + paragraphs(*texts) + occupancies
 
 
 def _funnel(results: StudyResults) -> str:
@@ -97,7 +112,7 @@ def _funnel(results: StudyResults) -> str:
         (results.count.total, "orderings", "at this composition"),
         (results.count.distinct, "distinct", f"under {results.count.group_order} symmetry operations"),
         (results.n_after_exclusions, "possible", below),
-        (results.ranking.n_relaxed, "relaxed", "lowest in electrostatic energy"),
+        (results.ranking.n_relaxed, "relaxed", _choice(results)),
         (len(results.ranking.rows), "different", "after duplicates were merged"),
     )
     items = "".join(
@@ -106,6 +121,12 @@ def _funnel(results: StudyResults) -> str:
         for amount, name, why in steps
     )
     return f'<ol class="funnel">{items}</ol>'
+
+
+def _choice(results: StudyResults) -> str:
+    quality = results.ranking.quality
+    n_control = quality.n_control if quality else 0
+    return "lowest in electrostatic energy" + (f", and {n_control} at random" if n_control else "")
 
 
 def _grouped(amount: int) -> str:

@@ -7,16 +7,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from halion.study.orderings import make_orderings
     from halion.study.plan import StudyPlan, plan_study
     from halion.study.run import collect_results, report_study, run_study
     from halion.study.run_folder import RunFolder, study_status
 
-__all__ = ["RunFolder", "StudyPlan", "collect_results", "plan_study", "report_study", "run_study", "study_status"]
+__all__ = [
+    "RunFolder",
+    "StudyPlan",
+    "collect_results",
+    "make_orderings",
+    "plan_study",
+    "report_study",
+    "run_study",
+    "study_status",
+]
 
 _HOMES = {
     "RunFolder": "run_folder",
     "StudyPlan": "plan",
     "collect_results": "run",
+    "make_orderings": "orderings",
     "plan_study": "plan",
     "report_study": "run",
     "run_study": "run",

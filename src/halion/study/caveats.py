@@ -12,12 +12,14 @@ __all__ = ["caveats_of"]
 _PRETRAINED = ("chgnet", "chgnet-0.3.0", "chgnet-torch", "chgnet-float64", "chgnet-reference")
 
 
-def caveats_of(settings: StudySettings, crystal: DisorderedCrystal, composition: Composition) -> tuple[str, ...]:
-    """Sentences for the top of the report, most important first."""
+def caveats_of(
+    settings: StudySettings, crystal: DisorderedCrystal, composition: Composition, *, n_atoms: int
+) -> tuple[str, ...]:
+    """Sentences for the top of the report, most important first; `n_atoms` move in the dynamics."""
     return tuple(
         text
         for text in (
-            _quick(settings, composition),
+            _quick(settings, n_atoms),
             _pretrained(settings),
             _two_regimes(settings, crystal),
             _rounded(composition),
@@ -26,14 +28,13 @@ def caveats_of(settings: StudySettings, crystal: DisorderedCrystal, composition:
     )
 
 
-def _quick(settings: StudySettings, composition: Composition) -> str:
+def _quick(settings: StudySettings, n_atoms: int) -> str:
     if settings.preset != "quick":
         return ""
     dynamics = settings.dynamics
-    repeats = dynamics.repeat[0] * dynamics.repeat[1] * dynamics.repeat[2]
     return (
         f"This is a quick run: {dynamics.production_ps:g} ps of dynamics at {len(dynamics.temperatures_k)} "
-        f"temperatures in a cell of {composition.n_atoms * repeats} atoms, after {dynamics.npt_ps:g} ps of NPT, "
+        f"temperatures in a cell of {n_atoms} atoms, after {dynamics.npt_ps:g} ps of NPT, "
         f"with the {settings.ranking.relax_best} best orderings relaxed. The study's protocol takes 2000 ps after "
         "140 ps, 20 orderings and larger cells. Expect the conductivity at 300 K to be uncertain by an order of "
         "magnitude beyond its statistical error bar; run the preset 'paper' for a number to publish."

@@ -11,20 +11,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from halion.orderings import (
-    Composition,
-    OrderingCount,
-    compositions_for,
-    enumerate_orderings,
-    exclusions_for,
-)
+from halion.dynamics import dynamics_cell
+from halion.orderings import Composition, OrderingCount
 from halion.potentials import load_potential
 from halion.settings import MachineSettings, StudySettings
 from halion.study.caveats import caveats_of
 from halion.study.engine import default_workers
 from halion.study.inputs import crystal_of
+from halion.study.orderings import make_orderings
 from halion.units import FS_PER_PS
 
 __all__ = ["StudyPlan", "plan_study"]
@@ -43,7 +37,7 @@ class StudyPlan:
         composition: whole atoms per orbit in the chosen supercell.
         count: exact counts before exclusions.
         n_after_exclusions: distinct orderings left by the pair exclusions.
-        n_relaxed: orderings that will be relaxed.
+        n_relaxed: orderings that will be relaxed at first, the control group among them.
         n_atoms: atoms of the dynamics cell.
         temperatures_k: temperatures of the dynamics.
         steps_per_temperature: MD steps of each, equilibration included.
@@ -80,15 +74,8 @@ def plan_study(settings: StudySettings, folder: Path | str = ".") -> StudyPlan:
         HalionError: what a run would meet at once: a crystal, composition or potential that cannot be used.
     """
     crystal = crystal_of(settings)
-    compositions = compositions_for(crystal, settings.orderings)
-    composition = compositions[0]
-    found = enumerate_orderings(
-        crystal,
-        compositions,
-        exclusions=exclusions_for(crystal, settings.orderings),
-        limit=settings.orderings.limit,
-    )
-    n_atoms = composition.n_atoms * int(np.prod(settings.dynamics.repeat))
+    found = make_orderings(crystal, settings.orderings)
+    composition = found.composition
     wanted, workers = (
         settings.dynamics,
         settings.machine.workers or default_workers(settings.machine.threads_per_worker),
@@ -96,9 +83,11 @@ def plan_study(settings: StudySettings, folder: Path | str = ".") -> StudyPlan:
     length_ps = wanted.heating_ps + wanted.nvt_ps + wanted.npt_ps + wanted.production_ps
     steps = round(length_ps * FS_PER_PS / wanted.timestep_fs)
     cell = found.structure(0)
+    moving = dynamics_cell(cell, settings.dynamics)
+    n_atoms = len(moving)
     relax_s = _seconds_per_step(settings.ranking.potential, settings.machine, cell)
-    step_s = _seconds_per_step(wanted.potential, settings.machine, cell.repeat(wanted.repeat))
-    n_relaxed = min(settings.ranking.relax_best, found.n_orderings)
+    step_s = _seconds_per_step(wanted.potential, settings.machine, moving)
+    n_relaxed = min(settings.ranking.relax_best + settings.ranking.control, found.n_orderings)
     rounds = -(-len(wanted.temperatures_k) // workers)
     frames = len(wanted.temperatures_k) * steps / wanted.store_every_steps
     most_fire = min(_RELAXATION_STEPS[1], settings.ranking.max_steps)
@@ -119,7 +108,7 @@ def plan_study(settings: StudySettings, folder: Path | str = ".") -> StudyPlan:
         dynamics_hours=rounds * steps * step_s / 3600,
         disk_gib=frames * n_atoms * 3 * _BYTES_PER_COORDINATE / 2**30,
         disk_free_gib=shutil.disk_usage(_existing(Path(folder))).free / 2**30,
-        caveats=caveats_of(settings, crystal, composition),
+        caveats=caveats_of(settings, crystal, composition, n_atoms=n_atoms),
     )
 
 

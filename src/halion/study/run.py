@@ -8,16 +8,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from halion.crystal import DisorderedCrystal, load_crystal
+from halion.dynamics import dynamics_cell
 from halion.errors import HalionError, Interrupted, RunFolderError
 from halion.files import read_json
 from halion.orderings import load_orderings
 from halion.progress import Stop, never
-from halion.ranking import Ranking, Selection
+from halion.ranking import Ranking
 from halion.records import from_record
 from halion.report import Failure, StudyResults, write_report
 from halion.settings import StudySettings
-from halion.study import stages
+from halion.study import motion, structures
 from halion.study.caveats import caveats_of
+from halion.study.context import Context, refusal_of
 from halion.study.engine import LocalEngine, default_workers
 from halion.study.inputs import crystal_of
 from halion.study.observe import Observer, StatusBoard, unobserved
@@ -52,7 +54,7 @@ def run_study(
     with run_folder.locked():
         run_folder.begin(settings)
         board = StatusBoard(run_folder, observe)
-        context = stages.Context(folder=run_folder, settings=settings, crystal=crystal, board=board, stop=stop)
+        context = Context(folder=run_folder, settings=settings, crystal=crystal, board=board, stop=stop)
         with _ending_told(board):
             potentials = _run_stages(context)
             record_session(run_folder, settings, began=began, potentials=potentials)
@@ -79,17 +81,16 @@ def _ending_told(board: StatusBoard) -> Iterator[None]:
     board.write("done")
 
 
-def _run_stages(context: stages.Context) -> dict[str, str]:
+def _run_stages(context: Context) -> dict[str, str]:
     machine = context.settings.machine
     workers = machine.workers or default_workers(machine.threads_per_worker)
     with LocalEngine(workers=workers, threads_per_worker=machine.threads_per_worker) as engine:
-        found = stages.orderings(context)
-        _, chosen = stages.selection(context, found)
-        relaxed = stages.relaxations(context, engine, chosen.candidates)
-        table = stages.ranking(context, chosen, relaxed, found.n_orderings)
-        moved = stages.dynamics(context, engine, table)
-    stages.transport(context.folder, context.settings, moved, context.board.progress("transport"))
-    return _potentials([*relaxed, *moved.values()])
+        found = structures.orderings(context)
+        relaxed = structures.relaxations(context, engine, found)
+        table = structures.ranking(context, found, relaxed)
+        moved = motion.dynamics(context, engine, table)
+    motion.transport(context.folder, context.settings, moved, context.board.progress("transport"))
+    return _potentials([*(step for _, step in relaxed), *moved.values()])
 
 
 def _potentials(steps: list[Step]) -> dict[str, str]:
@@ -113,11 +114,12 @@ def collect_results(folder: RunFolder) -> StudyResults:
     crystal = load_crystal(folder.crystal_source())
     found = load_orderings(folder.step_folder("1-orderings") / "orderings.h5")
     table = from_record(Ranking, Step(folder.step_folder("4-ranking"), {}).value())
-    steps = stages.dynamics_steps(folder, settings, table)
-    runs = stages.transport(folder, settings, {key: step for key, step in steps.items() if step.is_done})
-    equilibrations = [stages.read_equilibration(step) for step in steps.values()]
+    steps = motion.dynamics_steps(folder, settings, table)
+    runs = motion.transport(folder, settings, {key: step for key, step in steps.items() if step.is_done})
+    equilibrations = [motion.read_equilibration(step) for step in steps.values()]
     arrhenius = fit_arrhenius(runs)
     provenance = folder.path / "provenance.json"
+    n_atoms = len(dynamics_cell(table.best.relaxation.atoms, settings.dynamics))
     return StudyResults(
         title=crystal.name,
         crystal=crystal,
@@ -133,7 +135,7 @@ def collect_results(folder: RunFolder) -> StudyResults:
         failures=_failures(folder, settings, steps),
         settings=settings.model_dump(mode="json"),
         provenance=read_json(provenance) if provenance.exists() else {},
-        caveats=caveats_of(settings, crystal, found.composition),
+        caveats=caveats_of(settings, crystal, found.composition, n_atoms=n_atoms),
     )
 
 
@@ -148,14 +150,10 @@ def _conductivity(
 
 
 def _failures(folder: RunFolder, settings: StudySettings, steps: dict[float, Step]) -> tuple[Failure, ...]:
-    chosen = from_record(Selection, Step(folder.step_folder("2-selection"), {}).value())
-    relaxed = stages.relaxation_steps(folder, settings, chosen.candidates)
-    named = [(f"relaxation of {step.name}", step) for step in relaxed]
+    named = [(f"relaxation of {step.name}", step) for _, step in structures.begun_relaxations(folder, settings)]
     named += [(f"dynamics at {temperature_k:g} K", step) for temperature_k, step in steps.items()]
     return tuple(
-        Failure(step=name, message=text)
-        for name, step in named
-        if step.is_done and (text := stages.refusal_of(step))
+        Failure(step=name, message=text) for name, step in named if step.is_done and (text := refusal_of(step))
     )
 
 

@@ -1,0 +1,94 @@
+"""From the best ordering to the transport at every temperature: dynamics, then analysis, read back when done."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from halion.dynamics import Equilibration, open_trajectory
+from halion.files import read_json
+from halion.progress import Progress, silent
+from halion.ranking import Ranking
+from halion.records import from_record, to_record
+from halion.settings import StudySettings
+from halion.study.context import Context, refusal_of, run_steps
+from halion.study.engine import LocalEngine
+from halion.study.jobs import dynamics_job, read_progress
+from halion.study.run_folder import RunFolder
+from halion.study.step import Step
+from halion.transport import RunTransport, analyse_run
+
+__all__ = ["dynamics", "dynamics_steps", "read_equilibration", "transport"]
+
+
+def dynamics_steps(folder: RunFolder, settings: StudySettings, table: Ranking) -> dict[float, Step]:
+    """One step per temperature, from the best ordering."""
+    wanted = settings.dynamics.model_dump(mode="json")
+    return {
+        temperature_k: Step(
+            folder.step_folder("5-dynamics", f"{temperature_k:g}K"),
+            {
+                "atoms": to_record(table.best.relaxation.atoms),
+                "settings": wanted,
+                "temperature_k": temperature_k,
+                "device": settings.machine.device,
+            },
+        )
+        for temperature_k in settings.dynamics.temperatures_k
+    }
+
+
+def dynamics(context: Context, engine: LocalEngine, table: Ranking) -> dict[float, Step]:
+    """Equilibrate and run every temperature; the steps hold the trajectories."""
+    steps = dynamics_steps(context.folder, context.settings, table)
+    wanted = context.settings.dynamics
+    phases = {
+        "equilibration": wanted.heating_ps + wanted.nvt_ps + wanted.npt_ps,
+        "production": wanted.production_ps,
+    }
+    length = sum(phases.values())
+
+    def watch() -> None:
+        done, texts = 0.0, []
+        for temperature_k, step in steps.items():
+            if step.is_done:
+                done += length
+                continue
+            progress = read_progress(step.folder)
+            if not progress:
+                continue
+            before = phases["equilibration"] if progress["phase"] == "production" else 0.0
+            ps = before + phases[progress["phase"]] * progress["done"] / max(progress["total"], 1)
+            done += ps
+            texts.append(f"{temperature_k:g} K {progress['phase']} {ps:.1f}/{length:g} ps")
+        context.board.tell("dynamics", done, length * len(steps), ", ".join(texts))
+
+    run_steps(context, engine, dynamics_job, list(steps.values()), watch)
+    return steps
+
+
+def transport(
+    folder: RunFolder, settings: StudySettings, steps: dict[float, Step], progress: Progress = silent
+) -> tuple[RunTransport, ...]:
+    """Diffusivity with error and verdict of every temperature whose run ended well."""
+    runs = []
+    wanted = settings.transport
+    ended_well = {temperature_k: step for temperature_k, step in steps.items() if not refusal_of(step)}
+    for k, (temperature_k, earlier) in enumerate(ended_well.items()):
+        step = Step(
+            folder.step_folder("6-transport", f"{temperature_k:g}K"),
+            {"dynamics": earlier.inputs_digest, "settings": wanted.model_dump(mode="json")},
+        )
+        if not step.is_done:
+            path = earlier.folder / earlier.value()["trajectory"]
+            # Where the folder lies is no part of a result.
+            trajectory = replace(open_trajectory(path), source=str(path.relative_to(folder.path)))
+            step.begin().commit(to_record(analyse_run(trajectory, wanted)))
+        runs.append(from_record(RunTransport, step.value()))
+        progress(k + 1, len(ended_well))
+    return tuple(runs)
+
+
+def read_equilibration(step: Step) -> Equilibration | None:
+    """The equilibration of a dynamics step, as soon as it is there."""
+    path = step.folder / "equilibration.json"
+    return from_record(Equilibration, read_json(path)) if path.exists() else None
