@@ -30,6 +30,7 @@ from halion.cli import (
     report,
     run,
     schema,
+    series,
     status,
     transport,
 )
@@ -48,6 +49,7 @@ VERBS: dict[str, tuple[str, Callable[..., Shown]]] = {
     "report": (STUDY, report.command),
     "enumerate": (ROOMS, enumerate.command),
     "rank": (ROOMS, rank.command),
+    "series": (ROOMS, series.command),
     "relax": (ROOMS, relax.command),
     "md": (ROOMS, md.command),
     "transport": (ROOMS, transport.command),

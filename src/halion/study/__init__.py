@@ -11,25 +11,32 @@ if TYPE_CHECKING:
     from halion.study.plan import StudyPlan, plan_study
     from halion.study.run import collect_results, report_study, run_study
     from halion.study.run_folder import RunFolder, study_status
+    from halion.study.series import SeriesResults, SeriesStudy, run_series
 
 __all__ = [
     "RunFolder",
+    "SeriesResults",
+    "SeriesStudy",
     "StudyPlan",
     "collect_results",
     "make_orderings",
     "plan_study",
     "report_study",
+    "run_series",
     "run_study",
     "study_status",
 ]
 
 _HOMES = {
     "RunFolder": "run_folder",
+    "SeriesResults": "series",
+    "SeriesStudy": "series",
     "StudyPlan": "plan",
     "collect_results": "run",
     "make_orderings": "orderings",
     "plan_study": "plan",
     "report_study": "run",
+    "run_series": "series",
     "run_study": "run",
     "study_status": "run_folder",
 }
