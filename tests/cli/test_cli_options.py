@@ -16,7 +16,7 @@ from halion.cli.main import VERBS
 from halion.cli.options import csv_text, existing_file, new_file, numbers, room_settings, supercell_of
 from halion.cli.study_options import StudyOverrides, default_folder, study_settings
 from halion.errors import InputError, RunFolderError, SettingsError
-from halion.settings import StudySettings
+from halion.settings import SeriesSettings, StudySettings
 from halion.study_file import resolve
 
 # Option -> key of the settings whose default its help text shows.
@@ -27,6 +27,9 @@ SETTINGS_OF = {
     "shapes": "orderings.shapes",
     "window": "orderings.window",
     "sample_size": "orderings.sample_size",
+    "elements": "series.elements",
+    "cation_orderings": "series.cation_orderings",
+    "evaluate_at_most": "series.evaluate_at_most",
     ("enumerate", "seed"): "orderings.seed",
     ("rank", "seed"): "orderings.seed",
     "relax_best": "ranking.relax_best",
@@ -69,6 +72,10 @@ def shown_defaults() -> list[tuple[str, str, str]]:
 
 
 def default_of(key: str) -> object:
+    section, _, name = key.partition(".")
+    if section == "series":  # no part of a study
+        value = getattr(SeriesSettings(), name)
+        return ",".join(value) if isinstance(value, tuple) else value
     value: object = resolve({"crystal": "x", **({} if key == "preset" else {"preset": "paper"})})
     for part in key.split("."):
         value = getattr(value, part)
