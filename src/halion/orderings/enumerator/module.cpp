@@ -4,6 +4,7 @@
 #include <nanobind/ndarray.h>
 
 #include <stdexcept>
+#include <system_error>
 #include <thread>
 
 #include "search.hpp"
@@ -160,7 +161,14 @@ nb::tuple enumerate(Table permutations, Table blocks, Column conflict_begin, Col
     {
         nb::gil_scoped_release no_gil;
         std::vector<std::thread> team;
-        for (int k = 0; k < threads; ++k) team.emplace_back([&] { walk(problem, stream); });
+        for (int k = 0; k < threads; ++k) {
+            try {
+                team.emplace_back([&] { walk(problem, stream); });
+            } catch (const std::system_error&) {  // no more threads to be had: fewer find the same
+                if (team.empty()) throw;
+                stream.leave(-1);
+            }
+        }
         reason = desk.run();
         stream.stop();
         for (std::thread& each : team) each.join();
