@@ -91,6 +91,35 @@ def test_work_is_the_same_with_any_number_of_threads():
     assert half[1:] == half[:2]
 
 
+def crowded():
+    """Dead ends everywhere: 26 Li on 120 sites, most of which exclude each other, under 24 operations."""
+    rng = np.random.default_rng(7)
+    some = rng.random((5, 3))
+    parent = from_operations(
+        np.diag([6.0, 6.0, 4.5]),
+        np.array([np.eye(3, dtype=int), -np.eye(3, dtype=int)]),
+        np.zeros((2, 3)),
+        [("Li", np.concatenate([some, -some % 1.0]), {"Li": 0.2})],
+        {"Li": 1.0},
+    )
+    composition = composed(parent, (2, 2, 3), {"Li": {"Li": 26}})
+    return state_problem(parent, composition, exclusion_distances(parent, 2.4))
+
+
+def test_tasks_of_a_search_of_dead_ends_are_numbered_alike_by_all_threads():
+    """Where most work lies above the tasks it is the work that ends them: it must not depend on the thread."""
+    problem = crowded()
+    bound = (NO_LIMIT, 12 << 22)
+    one = collected(problem, threads=1, most=bound)
+    assert one[3].reason == "work"
+    assert len(one[2]) > 10
+    for threads in (2, 5):
+        assert collected(problem, threads=threads, most=bound) == one
+    position, before = one[2][len(one[2]) // 2]
+    tail = collected(problem, threads=3, share=Share(position), most=bound)
+    assert tail[0].startswith(one[0][before * len(problem.row) :])
+
+
 def test_a_restart_from_every_position_gives_the_tail():
     problem = sixty()
     rows, numbers, told, outcome = collected(problem)

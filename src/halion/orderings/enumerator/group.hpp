@@ -57,12 +57,13 @@ class SetImages {
         if (n_group_ == 1) return true;
         const Layer& before = layers_[chosen];
         const int guess = std::min(killer_, before.n - 1);  // it often is the same element again
-        work += 1;
         if (is_smaller(before, guess, place)) return false;
         const int smaller = chosen + 1 < count_ ? grow(before, layers_[chosen + 1], place)
                                                 : finish(before, layers_[chosen + 1], place);
-        work += uint64_t(smaller < 0 ? before.n : smaller + 1);
         if (smaller >= 0) killer_ = smaller;
+        // Which element ends a test first depends on the tests before, so on the thread: it is not counted, for the
+        // numbers of the tasks hang on the work.
+        if (smaller < 0) work += uint64_t(before.n);
         return smaller < 0;
     }
 
