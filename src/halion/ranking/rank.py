@@ -110,7 +110,7 @@ def _merge(ordered: Sequence[Relaxed]) -> list[list[Relaxed]]:
     """Groups of one structure each, lowest energy first, as their first members are."""
     groups: list[list[Relaxed]] = []
     for pair in ordered:
-        home = next((group for group in reversed(groups) if _is_duplicate(group[0][1], pair[1])), None)
+        home = next((group for group in reversed(groups) if is_duplicate(group[0][1], pair[1])), None)
         if home is None:
             groups.append([pair])
         else:
@@ -118,7 +118,8 @@ def _merge(ordered: Sequence[Relaxed]) -> list[list[Relaxed]]:
     return groups
 
 
-def _is_duplicate(one: Relaxation, other: Relaxation) -> bool:
+def is_duplicate(one: Relaxation, other: Relaxation) -> bool:
+    """Whether two relaxations converged to one structure: 1 meV/atom, and every site within 0.3 Angstrom."""
     return (
         one.is_converged
         and other.is_converged
