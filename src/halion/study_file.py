@@ -23,7 +23,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "paper": {},
     "quick": {
         "orderings": {"max_atoms": 40},
-        "ranking": {"relax_best": 20, "max_steps": 300},
+        "ranking": {"relax_best": 20, "control": 10, "relax_most": 40, "max_steps": 300},
         "dynamics": {
             # Evenly spaced in 1/T, from where ions just move in 100 ps to where pretrained CHGNet melts bromides.
             "temperatures_k": (400.0, 450.0, 510.0, 580.0),

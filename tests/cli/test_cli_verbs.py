@@ -11,39 +11,14 @@ import pytest
 import yaml
 from ase import Atoms
 from ase.build import bulk
+from cli_verbs import answer, refusal, text
 
 from halion.cli.init import study_template
 from halion.cli.main import app
 from halion.crystal import builtin_names
 from halion.dynamics import open_trajectory
-from halion.orderings import load_orderings
 from halion.settings import StudySettings
 from halion.study_file import PRESETS, read_settings, resolve
-
-
-def answer(capfd, *words: object) -> dict:
-    """The JSON object of a verb that ends well."""
-    code = app([*map(str, words), "--json"])
-    captured = capfd.readouterr()
-    assert code == 0, captured.err
-    return json.loads(captured.out)
-
-
-def text(capfd, *words: object) -> str:
-    """The text of a verb that ends well."""
-    code = app(list(map(str, words)))
-    captured = capfd.readouterr()
-    assert code == 0, captured.err
-    return captured.out
-
-
-def refusal(capfd, code: int, *words: object) -> str:
-    """What a verb says on standard error when it ends with this code."""
-    assert app(list(map(str, words))) == code
-    captured = capfd.readouterr()
-    assert captured.out == ""
-    assert "Traceback" not in captured.err
-    return captured.err
 
 
 @pytest.fixture
@@ -56,88 +31,7 @@ def rocksalt(tmp_path):
     return path
 
 
-# enumerate
-
-
-def test_the_orderings_of_li3ycl6_are_those_of_the_literature(capfd):
-    # 30-atom cell with the refined occupancies kept per orbit: 6!/(5!1!) 6!/(4!2!) 2 2 = 360, 30 distinct.
-    found = answer(capfd, "enumerate", "Li3YCl6", "--supercell", "1,1,1", "--count-only")
-    assert (found["total"], found["distinct"]) == (360, 30)
-    assert found["supercell"] == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
-    assert found["composition"] == "Li9 Y3 Cl18"
-    assert found["distinct_after_exclusions"] is None
-    assert 0 < found["deviation"] < 0.1
-
-
-def test_without_exclusions_all_distinct_orderings_are_listed(capfd):
-    found = answer(capfd, "enumerate", "Li3YCl6", "--supercell", "1,1,1", "--closest-cations", "0")
-    assert found["distinct_after_exclusions"] == found["distinct"] == 30
-    assert found["total_after_exclusions"] == found["total"] == 360
-    assert found["exclusions"] == []
-
-
-def test_exclusions_are_named(capfd, tmp_path):
-    stored = tmp_path / "orderings.h5"
-    found = answer(capfd, "enumerate", "Li3YCl6", "--supercell", "1,1,1", "--output", stored)
-    assert found["distinct_after_exclusions"] < 30
-    assert {pair["reason"] for pair in found["exclusions"]} == {"shared face"}
-    orderings = load_orderings(stored)
-    assert orderings.n_orderings == found["distinct_after_exclusions"]
-    assert orderings.multiplicity.sum() == found["total_after_exclusions"]
-
-
-def test_enumerate_for_a_reader(capfd):
-    out = text(capfd, "enumerate", "Li3YCl6", "--supercell", "1,1,1")
-    assert "Li3YCl6  P-3m1  1x1x1 cell: Li9 Y3 Cl18, 30 atoms" in out
-    assert "360" in out and "30   (12 operations)" in out
-    assert "Y-Y at 2.99 Angstrom" in out
-    assert "note: " in out
-
-
-def test_enumerate_refuses_before_it_works(capfd, tmp_path):
-    there = tmp_path / "there.h5"
-    there.write_text("x")
-    assert "never overwrites" in refusal(capfd, 2, "enumerate", "Li3YCl6", "--output", there)
-    assert "no orderings to store" in refusal(
-        capfd, 2, "enumerate", "Li3YCl6", "--count-only", "--output", tmp_path / "a.h5"
-    )
-    assert "Li3YBr6" in refusal(capfd, 2, "enumerate", "Li3YBr7")
-    assert "next:" in refusal(capfd, 2, "enumerate", tmp_path / "missing.cif")
-    assert "three positive whole numbers" in refusal(capfd, 2, "enumerate", "Li3YCl6", "--supercell", "1")
-    assert there.read_text() == "x"
-
-
-# rank, relax
-
-
-def test_rank_writes_a_table_and_cells(capfd, tmp_path):
-    stored, folder = tmp_path / "orderings.h5", tmp_path / "ranked"
-    answer(capfd, "enumerate", "Li3YCl6", "--supercell", "1,1,1", "--output", stored)
-    found = answer(
-        capfd, "rank", stored, "--relax-best", "2", "--control", "0", "--max-steps", "2", "--folder", folder
-    )
-    assert found["potential"] == "chgnet-0.3.0"
-    assert found["n_relaxed"] == 2
-    assert [row["rank"] for row in found["rows"]] == [1, 2]
-    assert found["rows"][0]["energy_above_best_ev_per_atom"] == 0
-    assert sum(row["boltzmann_weight"] for row in found["rows"]) == pytest.approx(1)
-    assert not any(row["is_converged"] for row in found["rows"])  # two steps are too few
-    assert found["spearman"] is None  # of two there is none
-    assert found["quality"]["recall"] is None
-    assert "no control group" in found["quality"]["note"]
-    assert sorted(path.name for path in folder.iterdir()) == sorted(
-        name.rsplit("/", 1)[1] for name in found["files"]
-    )
-    header = (folder / "ranking.csv").read_text().splitlines()[0]
-    assert header.startswith("rank,ordering,multiplicity")
-    assert "never overwrites" in refusal(capfd, 2, "rank", stored, "--folder", folder)
-
-
-def test_rank_refuses_what_is_no_set_of_orderings(capfd, tmp_path):
-    torn = tmp_path / "orderings.h5"
-    torn.write_bytes(b"\x89HDF\r\n\x1a\n torn")
-    assert str(torn) in refusal(capfd, 2, "rank", torn)
-    assert "potential" in refusal(capfd, 2, "rank", "Li3YCl6", "--supercell", "1,1,1", "--potential", "chgnett")
+# relax
 
 
 def test_relax_finds_the_minimum_of_rock_salt(capfd, rocksalt, tmp_path):

@@ -67,6 +67,11 @@ def test_elements_of_different_charge_are_refused(emt):
         )
 
 
+def test_an_element_that_is_not_there_is_refused(emt):
+    with pytest.raises(InputError, match="there is no Br to arrange"):
+        rank_mixed(builtin_crystal("Li3YCl6"), emt, OrderingSettings(), RANKING, SeriesSettings())
+
+
 @pytest.mark.slow
 def test_the_mixed_halide_with_chgnet():
     """Li3YCl3Br3, 20 atoms: cations by charges, then six Br on twelve sites; a mixed compound, not two."""

@@ -92,8 +92,10 @@ def command(
     loaded = load_crystal(crystal)
     if candidates:
         return candidates_shown(loaded, settings, as_json=as_json)
-    found = None if count_only else made_orderings(loaded, settings, output, shard=_shard(shard))
-    return orderings_shown(loaded, settings, found, output, as_json=as_json)
+    part = _shard(shard)
+    found = None if count_only else made_orderings(loaded, settings, output, shard=part)
+    is_joined = output is None or part is None or output.exists()
+    return orderings_shown(loaded, settings, found, output, part=None if is_joined else part, as_json=as_json)
 
 
 def made_orderings(

@@ -31,6 +31,7 @@ __all__ = [
     "numbers",
     "room_settings",
     "supercell_of",
+    "two_elements",
 ]
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else.")]
@@ -79,6 +80,18 @@ def numbers(text: str | None, option: str, unit: str) -> list[float] | None:
         raise SettingsError(
             f"{option} takes numbers in {unit} between commas, got '{text}'", fix=f"{option} 500,600,700"
         ) from error
+
+
+def two_elements(text: str, option: str) -> tuple[str, str]:
+    """Two elements between a comma, e.g. "Cl,Br".
+
+    Raises:
+        SettingsError: something else.
+    """
+    words = [word.strip() for word in text.split(",")]
+    if len(words) != 2 or not all(words):
+        raise SettingsError(f"{option} takes two elements, got '{text}'", fix=f"{option} Cl,Br")
+    return words[0], words[1]
 
 
 def given(**values: Any) -> dict[str, Any]:

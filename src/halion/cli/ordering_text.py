@@ -9,7 +9,7 @@ from halion.cli.terminal import Shown, Table
 
 if TYPE_CHECKING:
     from halion.crystal import DisorderedCrystal
-    from halion.orderings import Composition, OrderingCount, OrderingSet
+    from halion.orderings import CandidateSupercell, Composition, OrderingCount, OrderingSet
     from halion.settings import OrderingSettings
 
 __all__ = ["candidates_shown", "orderings_shown"]
@@ -21,11 +21,16 @@ def orderings_shown(
     found: OrderingSet | None,
     output: Path | None,
     *,
+    part: tuple[int, int] | None = None,
     as_json: bool,
 ) -> Shown:
-    """What was asked for and found; without orderings the exact counts alone."""
+    """What was asked for and found; without orderings the exact counts alone.
+
+    `part` is the part that was listed, and how many there are, where others are not there yet.
+    """
     from halion.orderings import compositions_for, count_orderings, exclusions_for
     from halion.records import to_record
+    from halion.study import shard_path
 
     compositions = compositions_for(crystal, settings) if found is None else found.compositions
     count = count_orderings(crystal, compositions) if found is None else found.count
@@ -33,7 +38,10 @@ def orderings_shown(
     record["pool"] = list(settings.pool)
     record["refined"], record["pooled"] = _both_counts(crystal, compositions[0], settings)
     record["exclusions"] = to_record(exclusions_for(crystal, settings))
-    record["output"] = str(output) if output else None
+    record["output"] = str(shard_path(output, part) if part else output) if output else None
+    record["part"] = list(part) if part else None
+    if part:
+        record["total_after_exclusions"] = record["distinct_after_exclusions"] = None
     return Shown(record=record, text=_text(crystal, compositions[0], record), as_json=as_json)
 
 
@@ -112,7 +120,12 @@ def _text(crystal: DisorderedCrystal, composition: Composition, record: dict[str
     if record["ties"]:
         text.append(f"note: {record['ties']} other compositions lie equally near to the refinement")
     text += [f"note: {note}" for note in record["notes"]]
-    if record["output"]:
+    if record["part"]:
+        text.append(
+            f"{record['n_orderings']:,} distinct orderings in part {record['part'][0]} of {record['part'][1]}, "
+            f"stored in {record['output']}   (the part that ends last joins all)"
+        )
+    elif record["output"]:
         text.append(f"stored in {record['output']}   (next: halion rank {record['output']})")
     return text
 
@@ -164,10 +177,9 @@ def _sample(record: dict[str, Any]) -> list[str]:
 def candidates_shown(crystal: DisorderedCrystal, settings: OrderingSettings, *, as_json: bool) -> Shown:
     """Every supercell that could be taken, with its exact counts and what listing would cost."""
     from halion.orderings import candidate_supercells, supercell_name
-    from halion.records import to_record
 
     found = candidate_supercells(crystal, settings)
-    record = {"crystal": crystal.name, "candidates": [to_record(one) for one in found]}
+    record = {"crystal": crystal.name, "candidates": [_candidate(one) for one in found]}
     rows = tuple(
         (
             supercell_name(one.supercell),
@@ -191,6 +203,12 @@ def candidates_shown(crystal: DisorderedCrystal, settings: OrderingSettings, *, 
         Table(headings=headings, rows=rows),
     ]
     return Shown(record=record, text=text, as_json=as_json)
+
+
+def _candidate(one: CandidateSupercell) -> dict[str, Any]:
+    from halion.records import to_record
+
+    return to_record(one) | {"formula": one.composition.formula, "n_atoms": one.composition.n_atoms}
 
 
 def _amount(n: int) -> str:

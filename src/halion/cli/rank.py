@@ -18,6 +18,7 @@ from halion.cli.options import (
     given,
     new_file,
     room_settings,
+    two_elements,
 )
 from halion.cli.ordering_options import (
     ClosestCations,
@@ -38,8 +39,9 @@ from halion.cli.terminal import Shown, Table, Watcher, stop_on_signal
 
 if TYPE_CHECKING:
     from halion.orderings import OrderingSet
+    from halion.potentials import Potential as LoadedPotential
     from halion.ranking import RankedOrdering, Ranking
-    from halion.settings import OrderingSettings
+    from halion.settings import OrderingSettings, RankingSettings
 
 __all__ = ["command"]
 
@@ -73,6 +75,13 @@ def command(
     control: Annotated[
         int | None,
         typer.Option(metavar="N", help="Relax so many others too, drawn at random: what was missed. (default: 20)"),
+    ] = None,
+    arrange: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ONE,OTHER",
+            help="Two elements of one charge that share sites, e.g. Cl,Br: ordered after the cations.",
+        ),
     ] = None,
     potential: Potential = None,
     force_tolerance: ForceTolerance = None,
@@ -119,6 +128,10 @@ def command(
     from halion.potentials import load_potential
     from halion.ranking import rank_orderings
 
+    if arrange:
+        elements = two_elements(arrange, "--arrange")
+        loaded = load_potential(settings.ranking.potential, device=settings.machine.device)
+        return _arranged(source, loaded, (wanted, settings.ranking), elements, folder, as_json=as_json)
     found = _orderings(source, wanted)
     loaded = load_potential(settings.ranking.potential, device=settings.machine.device)
     with Watcher() as watcher, stop_on_signal() as stop:
@@ -126,6 +139,41 @@ def command(
     files = _write(table, folder) if folder else []
     record = _record(table, found.crystal_name) | {"files": [str(path) for path in files]}
     return Shown(record=record, text=_text(table, folder), as_json=as_json)
+
+
+def _arranged(
+    source: str,
+    potential: LoadedPotential,
+    wanted: tuple[OrderingSettings, RankingSettings],
+    elements: tuple[str, str],
+    folder: Path | None,
+    *,
+    as_json: bool,
+) -> Shown:
+    """Cation orderings ranked, then the two elements arranged on the best of them."""
+    from halion.crystal import load_crystal
+    from halion.ranking import rank_mixed, series_table, write_series
+    from halion.records import to_record
+    from halion.settings import SeriesSettings
+
+    crystal = load_crystal(source)
+    with Watcher() as watcher, stop_on_signal() as stop:
+        found = rank_mixed(
+            crystal,
+            potential,
+            *wanted,
+            SeriesSettings(elements=elements),
+            progress=watcher.stage("relaxation"),
+            stop=stop,
+        )
+    files = [*_write(found.cations, folder), *write_series([found.entry], folder)] if folder else []
+    record = _record(found.cations, crystal.name) | {
+        "arrangement": to_record(series_table([found.entry])[0]),
+        "files": [str(path) for path in files],
+    }
+    text = _text(found.cations, None)
+    text += [f"{elements[0]} and {elements[1]} on the best of them: {found.entry.evidence}"]
+    return Shown(record=record, text=[*text, f"written to {folder}"] if folder else text, as_json=as_json)
 
 
 def _orderings(source: str, settings: OrderingSettings) -> OrderingSet:

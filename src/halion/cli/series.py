@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from halion.cli.options import AsJson, Device, MaxSteps, Potential, given, numbers, room_settings
+from halion.cli.options import AsJson, Device, MaxSteps, Potential, given, numbers, room_settings, two_elements
 from halion.cli.ordering_options import ClosestCations, Exclude, MaxAtoms, OrderingOverrides, Pool
 from halion.cli.terminal import Shown, Table, Watcher, stop_on_signal
 from halion.errors import SettingsError
@@ -100,9 +100,7 @@ def _series(elements: str | None, steps: str | None, cations: int | None, evalua
 
     from halion.settings import SeriesSettings
 
-    pair = None if elements is None else tuple(word.strip() for word in elements.split(","))
-    if pair is not None and len(pair) != 2:
-        raise SettingsError(f"--elements takes two elements, got '{elements}'", fix="--elements Cl,Br")
+    pair = None if elements is None else two_elements(elements, "--elements")
     values: dict[str, Any] = given(
         elements=pair,
         steps=numbers(steps, "--steps", "atoms per formula unit"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from halion.crystal.types import DisorderedCrystal
+from halion.errors import InputError
 from halion.orderings import compositions_for, enumerate_orderings, exclusions_for
 from halion.potentials import Potential
 from halion.progress import Progress, Stop, never, silent
@@ -70,6 +71,13 @@ def rank_mixed(
     Checked by tests/ranking/test_ranking_mixed.py against relaxing all joint orderings.
     """
     host, guest = settings.elements
+    missing = [element for element in settings.elements if element not in crystal.composition]
+    if missing:
+        raise InputError(
+            f"there is no {' and no '.join(missing)} to arrange: this crystal has {', '.join(crystal.composition)}",
+            where=crystal.name,
+            fix="name two of these that share sites; or rank it as it is",
+        )
     plain = as_one_element(crystal, settings.elements)
     found = enumerate_orderings(
         plain,

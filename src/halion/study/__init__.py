@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from halion.study.orderings import make_orderings
+    from halion.study.orderings import make_orderings, shard_path
     from halion.study.plan import StudyPlan, plan_study
     from halion.study.run import collect_results, report_study, run_study
     from halion.study.run_folder import RunFolder, study_status
@@ -24,6 +24,7 @@ __all__ = [
     "report_study",
     "run_series",
     "run_study",
+    "shard_path",
     "study_status",
 ]
 
@@ -38,6 +39,7 @@ _HOMES = {
     "report_study": "run",
     "run_series": "series",
     "run_study": "run",
+    "shard_path": "orderings",
     "study_status": "run_folder",
 }
 
