@@ -39,9 +39,8 @@ from halion.cli.terminal import Shown, Table, Watcher, stop_on_signal
 
 if TYPE_CHECKING:
     from halion.orderings import OrderingSet
-    from halion.potentials import Potential as LoadedPotential
     from halion.ranking import RankedOrdering, Ranking
-    from halion.settings import OrderingSettings, RankingSettings
+    from halion.settings import OrderingSettings, StudySettings
 
 __all__ = ["command"]
 
@@ -125,13 +124,19 @@ def command(
     if folder:
         new_file(folder)
 
+    if arrange:
+        elements = two_elements(arrange, "--arrange")
+        return _arranged(source, settings, wanted, elements, folder, as_json=as_json)
+    return _ranked(source, settings, wanted, folder, as_json=as_json)
+
+
+def _ranked(
+    source: str, settings: StudySettings, wanted: OrderingSettings, folder: Path | None, *, as_json: bool
+) -> Shown:
+    """Orderings read or made, relaxed and ranked."""
     from halion.potentials import load_potential
     from halion.ranking import rank_orderings
 
-    if arrange:
-        elements = two_elements(arrange, "--arrange")
-        loaded = load_potential(settings.ranking.potential, device=settings.machine.device)
-        return _arranged(source, loaded, (wanted, settings.ranking), elements, folder, as_json=as_json)
     found = _orderings(source, wanted)
     loaded = load_potential(settings.ranking.potential, device=settings.machine.device)
     with Watcher() as watcher, stop_on_signal() as stop:
@@ -143,8 +148,8 @@ def command(
 
 def _arranged(
     source: str,
-    potential: LoadedPotential,
-    wanted: tuple[OrderingSettings, RankingSettings],
+    settings: StudySettings,
+    wanted: OrderingSettings,
     elements: tuple[str, str],
     folder: Path | None,
     *,
@@ -152,16 +157,19 @@ def _arranged(
 ) -> Shown:
     """Cation orderings ranked, then the two elements arranged on the best of them."""
     from halion.crystal import load_crystal
+    from halion.potentials import load_potential
     from halion.ranking import rank_mixed, series_table, write_series
     from halion.records import to_record
     from halion.settings import SeriesSettings
 
     crystal = load_crystal(source)
+    loaded = load_potential(settings.ranking.potential, device=settings.machine.device)
     with Watcher() as watcher, stop_on_signal() as stop:
         found = rank_mixed(
             crystal,
-            potential,
-            *wanted,
+            loaded,
+            wanted,
+            settings.ranking,
             SeriesSettings(elements=elements),
             progress=watcher.stage("relaxation"),
             stop=stop,
