@@ -20,7 +20,7 @@ def test_the_orderings_of_li3ycl6_are_those_of_the_literature(capfd):
     assert (found["total"], found["distinct"]) == (360, 30)
     assert found["supercell"] == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
     assert found["composition"] == "Li9 Y3 Cl18"
-    assert found["distinct_after_exclusions"] is None
+    assert found["distinct_after_exclusions"] == 15  # counted, not listed
     assert 0 < found["deviation"] < 0.1
 
 
@@ -128,7 +128,7 @@ def test_parts_are_joined_by_the_one_that_ends_last(capfd, tmp_path):
     path = tmp_path / "lyc.h5"
     words = ("enumerate", "Li3YCl6", "--supercell", "1,1,1", "--pool", "Li,Y", "--output", path)
     first = answer(capfd, *words, "--shard", "1/2")
-    assert first["part"] == [1, 2] and first["distinct_after_exclusions"] is None
+    assert first["part"] == [1, 2] and first["distinct_after_exclusions"] == 86
     assert not path.exists()
     assert load_orderings(first["output"]).n_orderings == first["n_orderings"] < 86
     out = text(capfd, *words, "--shard", "0/2")
@@ -142,7 +142,7 @@ def test_a_part_says_that_others_are_missing(capfd, tmp_path):
     path = tmp_path / "lyc.h5"
     out = text(capfd, "enumerate", "Li3YCl6", "--supercell", "1,1,1", "--output", path, "--shard", "0/3")
     assert "in part 0 of 3" in out and "lyc.0-of-3.h5" in out
-    assert "distinct after exclusions" not in out
+    assert "15" in out.partition("distinct after exclusions")[2].splitlines()[0]
     for wrong in ("3/3", "a/b", "1", "-1/2"):
         assert "shard" in refusal(
             capfd, 2, "enumerate", "Li3YCl6", "--supercell", "1,1,1", "--output", path, f"--shard={wrong}"
@@ -167,7 +167,7 @@ def test_samples_say_what_they_are(capfd, tmp_path, measure):
     found = answer(capfd, *words, "--output", path)
     assert found["sample"]["measure"] == measure
     assert found["sample"]["seed"] == 3
-    assert found["distinct_after_exclusions"] is None  # a sample does not know it
+    assert found["distinct_after_exclusions"] == 792  # counted exactly, not listed
     drawn = load_orderings(path)
     assert drawn.sample.measure == measure and drawn.n_orderings == found["n_orderings"] <= 40
     assert len(np.unique(drawn.occupation, axis=0)) == drawn.n_orderings
@@ -196,7 +196,11 @@ def test_a_limit_is_never_crossed_silently(capfd, tmp_path):
     path = tmp_path / "a.h5"
     words = ("enumerate", "Li3YCl6", "--supercell", "1,1,1", "--output", path)
     told = refusal(capfd, 2, *words, "--limit", "10")
-    assert "more than 10 distinct orderings (30" in told and "sample" in told and "next:" in told
+    assert (
+        "more than 10 distinct orderings (15 under the exclusions, 30 of 360" in told
+        and "sample" in told
+        and "next:" in told
+    )
     assert not path.exists()
 
 

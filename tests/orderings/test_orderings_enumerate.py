@@ -34,6 +34,7 @@ from halion.orderings.exclusions import exclusion_distances
 from halion.orderings.problem import Problem, arrange_blocks, state_problem
 from halion.orderings.search import WORK, search
 from halion.orderings.sites import SupercellSites, site_permutations, supercell_sites
+from halion.orderings.stream import certify
 
 PLENTY = 10**6
 enumerate_module = importlib.import_module("halion.orderings.enumerate")
@@ -386,6 +387,32 @@ def test_a_limit_too_small_with_exclusions():
     )
 
 
+def test_an_ordering_too_few_is_noticed(monkeypatch):
+    """What the search finds is held against a count that knows nothing of it, under exclusions too."""
+    real = enumerate_module.stream
+
+    def lossy(question, deliver, **more):
+        lost = [True]
+
+        def forget(index, rows, multiplicities, position):
+            if lost and multiplicities:
+                lost.clear()
+                n = len(rows) // (len(multiplicities) // 8)
+                return deliver(index, rows[n:], multiplicities[8:], position)
+            return deliver(index, rows, multiplicities, position)
+
+        return real(question, forget, **more)
+
+    monkeypatch.setattr(enumerate_module, "stream", lossy)
+    monkeypatch.setattr(
+        enumerate_module, "certify", lambda found, known: certify(found, replace(known, stands_for=None))
+    )
+    with pytest.raises(AssertionError, match="found 2774 orderings, an independent count says 2775"):
+        enumerate_orderings(
+            li3ycl6(), thirty((1, 1, 2), (10, 8)), exclusions=exclusion_distances(li3ycl6(), 2.5), limit=9999
+        )
+
+
 def test_too_many_to_finish_stops_at_the_limit():
     """7e11 orderings before exclusions: the search must stop at the limit, not after the list."""
     start = time.perf_counter()
@@ -492,16 +519,22 @@ def test_a_hopeless_search_is_given_up(monkeypatch):
 
 
 def test_ctrl_c():
-    timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
-    timer.start()
+    timers: list[threading.Timer] = []
+
+    def when_it_searches(done, total, state="", /):
+        if not timers:
+            timers.append(threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)))
+            timers[0].start()
+
     with pytest.raises(KeyboardInterrupt):
         enumerate_orderings(
             endless(),
             composed(endless(), (1, 1, 1), {"Li": {"Li": 40}}),
             exclusions=exclusion_distances(endless(), 2.9),
             limit=9,
+            progress=when_it_searches,
         )
-    timer.join()
+    timers[0].join()
 
 
 def test_an_error_in_progress_comes_through():

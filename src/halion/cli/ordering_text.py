@@ -28,7 +28,7 @@ def orderings_shown(
 
     `part` is the part that was listed, and how many there are, where others are not there yet.
     """
-    from halion.orderings import compositions_for, count_orderings, exclusions_for
+    from halion.orderings import compositions_for, count_distinct_allowed, count_orderings, exclusions_for
     from halion.records import to_record
     from halion.study import shard_path
 
@@ -37,11 +37,15 @@ def orderings_shown(
     record = _record(crystal, compositions, count, found)
     record["pool"] = list(settings.pool)
     record["refined"], record["pooled"] = _both_counts(crystal, compositions[0], settings)
-    record["exclusions"] = to_record(exclusions_for(crystal, settings))
+    exclusions = exclusions_for(crystal, settings)
+    record["exclusions"] = to_record(exclusions)
+    if found is None or found.sample:
+        record["distinct_after_exclusions"] = count_distinct_allowed(crystal, compositions, exclusions)
     record["output"] = str(shard_path(output, part) if part else output) if output else None
     record["part"] = list(part) if part else None
     if part:
-        record["total_after_exclusions"] = record["distinct_after_exclusions"] = None
+        record["total_after_exclusions"] = None
+        record["distinct_after_exclusions"] = count_distinct_allowed(crystal, compositions, exclusions)
     return Shown(record=record, text=_text(crystal, compositions[0], record), as_json=as_json)
 
 

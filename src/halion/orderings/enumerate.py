@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from halion.arrays import IntArray
 from halion.crystal.types import DisorderedCrystal
 from halion.errors import Interrupted
+from halion.orderings.pool import number_expected
 from halion.orderings.problem import Problem
 from halion.orderings.refusals import gave_up, impossible, too_many
 from halion.orderings.search import NO_LIMIT, WORK
 from halion.orderings.sites import supercell_sites
-from halion.orderings.stream import Position, Question, Tally, certify, stream
+from halion.orderings.stream import Certificate, Position, Question, Tally, certify, stream
 from halion.orderings.types import Composition, OrderingSet, PairExclusion
 from halion.progress import Progress, Stop, never, silent
 
@@ -41,14 +42,15 @@ def enumerate_orderings(
     enumerator/search.hpp); pairs of sites that are excluded never meet in it. Orderings pooled over orbits are
     those of several compositions, one after the other: no operation takes one to another. Every composition
     certifies itself: without exclusions the orderings are as many as Burnside's lemma says and their multiplicities
-    add up to the total; with exclusions they add up to an independent count of what is allowed, where feasible.
+    add up to the total; with exclusions both numbers have to equal independent counts of what is allowed
+    (`count_distinct_allowed`), where these are feasible.
 
     Args:
         crystal: the disordered crystal.
         compositions: atoms per orbit, from `choose_composition` or `compositions_for`, of one supercell.
         exclusions: pairs of sites never filled together, from `exclusions_for`.
         limit: most distinct orderings; more are refused. `store_orderings` takes any number, to disk.
-        progress: told the orderings found, the number there are at most, and a text.
+        progress: told the orderings found, the number there are (where only that is known, at most), and a text.
         stop: asked some fifty times a second; True ends the search.
     Returns:
         The orderings in a fixed order: the same input gives the same set on every machine with any number of cores.
@@ -61,12 +63,15 @@ def enumerate_orderings(
     all colourings, and published counts.
     """
     question = Question.of(crystal, compositions, exclusions)
-    most = question.count.distinct
-    if not question.exclusions and most > limit:
-        raise too_many(question, limit)
-    kept = _Kept(question, progress)
-    # Without exclusions, or when Burnside's count is within the limit, the work is bounded by that count.
-    bounds = (limit, _MOST_WORK) if most > limit else (NO_LIMIT, NO_LIMIT)
+    expected = number_expected(question)
+    if expected is not None and expected > limit:
+        raise too_many(question, limit, expected)
+    if expected == 0:
+        raise impossible(question)
+    kept = _Kept(question, question.count.distinct if expected is None else expected, progress)
+    # Where the number is known, or Burnside's is within the limit, the work is bounded by that.
+    is_bounded = expected is not None or question.count.distinct <= limit
+    bounds = (NO_LIMIT, NO_LIMIT) if is_bounded else (limit, _MOST_WORK)
     outcome = stream(question, kept.deliver, most=bounds, finish=kept.finish, stop=kept.watched(stop))
     if outcome.reason == "stopped":
         raise Interrupted(
@@ -80,6 +85,7 @@ def enumerate_orderings(
         raise too_many(question, limit)
     if not kept.n_orderings:
         raise impossible(question)
+    certify(Tally(n_orderings=kept.n_orderings), Certificate(expected, None))
     found = ordering_set(question, *kept.arrays())
     progress(found.n_orderings, found.n_orderings, f"{found.n_orderings} distinct of {found.count.total}")
     return found
@@ -108,8 +114,8 @@ def ordering_set(question: Question, occupation: NDArray[np.uint8], multiplicity
 class _Kept:
     """Keeps the batches of a stream in memory and certifies each composition."""
 
-    def __init__(self, question: Question, progress: Progress) -> None:
-        self.question, self.progress = question, progress
+    def __init__(self, question: Question, n_most: int, progress: Progress) -> None:
+        self.question, self.n_most, self.progress = question, n_most, progress
         self.rows, self.multiplicities = bytearray(), bytearray()
         self.n_orderings = 0
         self.tally = Tally()
@@ -130,7 +136,7 @@ class _Kept:
 
         def asked() -> bool:
             text = f"{self.n_orderings} distinct orderings"
-            self.progress(self.n_orderings, self.question.count.distinct, text)
+            self.progress(self.n_orderings, self.n_most, text)
             return stop()
 
         return asked

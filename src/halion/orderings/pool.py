@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halion.crystal.types import DisorderedCrystal
+from halion.errors import OrderingError
 from halion.orderings.count import disordered_orbits, species_counts
 from halion.orderings.dixon_wilf import Draws
 from halion.orderings.problem import Problem, state_problem
@@ -17,7 +18,7 @@ from halion.orderings.stream import Question
 from halion.orderings.transfer import Block, Restrictions
 from halion.orderings.types import Composition, PairExclusion
 
-__all__ = ["Pool", "count_distinct_allowed"]
+__all__ = ["Pool", "count_distinct_allowed", "number_expected"]
 
 _MOST_STATES = 600_000  # of the transfer-matrix count: some seconds and some hundred MiB
 
@@ -32,11 +33,23 @@ def count_distinct_allowed(
     Returns:
         The number; None where counting would need too many states.
     Raises:
-        OrderingError: two ordered sites, always filled, are too close already.
+        OrderingError: two ordered sites, always filled, are too close already, in the only composition.
 
     Checked by tests/orderings/test_orderings_sampling.py against the enumeration.
     """
-    return Pool.of(Question.of(crystal, compositions, exclusions)).n_distinct
+    return number_expected(Question.of(crystal, compositions, exclusions))
+
+
+def number_expected(question: Question) -> int | None:
+    """`count_distinct_allowed` of a question: what a search for its orderings has to find."""
+    if not question.exclusions:
+        return question.count.distinct
+    try:
+        return Pool.of(question).n_distinct
+    except OrderingError:
+        if len(question.compositions) == 1:
+            raise
+        return 0
 
 
 @dataclass(frozen=True, kw_only=True)

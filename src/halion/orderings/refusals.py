@@ -27,14 +27,19 @@ __all__ = [
 _TRIED = 5  # compositions, the nearest ones, in which a relaxed exclusion is tried
 
 
-def too_many(question: Question, limit: int) -> OrderingError:
-    """More orderings than the limit: how many, how large, and how to draw from them instead."""
+def too_many(question: Question, limit: int, n_distinct: int | None = None) -> OrderingError:
+    """More orderings than the limit: how many, how large, and how to draw from them instead.
+
+    `n_distinct` is their exact number under the exclusions, where it is known.
+    """
     count, first = question.count, question.compositions[0]
-    mib = count.distinct * sum(orbit.n_sites for orbit in first.orbits) / 2**20
+    listed = count.distinct if n_distinct is None else n_distinct
+    mib = listed * sum(orbit.n_sites for orbit in first.orbits) / 2**20
     several = f" over {len(question.compositions)} compositions" if len(question.compositions) > 1 else ""
+    allowed = f"{n_distinct} under the exclusions, " if n_distinct is not None and question.exclusions else ""
     return OrderingError(
         f"the {supercell_name(first.supercell)} supercell {first.formula} has more than {limit} distinct orderings "
-        f"({count.distinct} of {count.total}{several} before exclusions, {mib:.3g} MiB)",
+        f"({allowed}{count.distinct} of {count.total}{several} before exclusions; {mib:.3g} MiB)",
         where=question.crystal.name,
         fix="orderings: {sample: orderings}   (draws from them, each equally likely); or lower orderings.max_atoms "
         f"(this cell has {first.n_atoms}), choose a smaller orderings.supercell, or raise orderings.limit",

@@ -13,6 +13,7 @@ from halion.crystal.types import DisorderedCrystal
 from halion.errors import InputError, Interrupted, OrderingError, RunFolderError
 from halion.files import digest
 from halion.orderings.enumerate import ordering_set
+from halion.orderings.pool import number_expected
 from halion.orderings.problem import Problem
 from halion.orderings.refusals import impossible, too_many
 from halion.orderings.search import NO_LIMIT, NUMBERING
@@ -53,7 +54,7 @@ def store_orderings(
         limit: most distinct orderings; None: any number.
         shard: (k, n): only the k-th of n parts, counted from zero, of about equal work; `merge_shards` puts them
             together.
-        progress: told the orderings found, the number there are at most (of all shards), and a text.
+        progress: told the orderings found, the number there are (of all shards), and a text.
         stop: asked some fifty times a second; True ends the search after what is found is committed.
     Raises:
         OrderingError: more than `limit` distinct orderings, or none.
@@ -70,8 +71,6 @@ def store_orderings(
             f"a shard is (k, n) with 0 <= k < n, not {part}", fix="shards of four: 0/4, 1/4, 2/4 and 3/4"
         )
     question = Question.of(crystal, compositions, exclusions)
-    if limit is not None and not question.exclusions and question.count.distinct > limit:
-        raise too_many(question, limit)
     identity = _identity(question, part)
     n_sites = len(ordering_set(question, *_no_rows()).site_orbit)
     with Spool.opened(path, identity, n_sites) as spool:
@@ -122,6 +121,10 @@ def _run(
     stop: Stop,
 ) -> None:
     """Search on from where the spool is, to the end."""
+    expected = number_expected(question)
+    if limit is not None and expected is not None and expected > limit:
+        raise too_many(question, limit, expected)
+    most = question.count.distinct if expected is None else expected
 
     def deliver(index: int, rows: bytes, multiplicities: bytes, position: Position | None) -> bool:
         spool.add(rows, multiplicities, position)
@@ -133,7 +136,7 @@ def _run(
         spool.finish()
 
     def asked() -> bool:
-        progress(spool.n_orderings, question.count.distinct, f"{spool.n_orderings} distinct orderings")
+        progress(spool.n_orderings, most, f"{spool.n_orderings} distinct orderings")
         return stop()
 
     left = NO_LIMIT if limit is None else limit - spool.n_orderings
@@ -149,8 +152,10 @@ def _run(
             where=str(spool.target),
             fix="type the same command again: it goes on from the last stored state",
         )
-    if not spool.n_orderings and shard[1] == 1:
-        raise impossible(question)
+    if shard[1] == 1:
+        if not spool.n_orderings:
+            raise impossible(question)
+        certify(Tally(n_orderings=spool.n_orderings), Certificate(expected, None))
     progress(spool.n_orderings, spool.n_orderings, f"{spool.n_orderings} distinct of {question.count.total}")
 
 
@@ -166,6 +171,7 @@ def _put_together(question: Question, spool: Spool, shard: tuple[int, int], iden
         for index in range(len(question.compositions)):
             known = question.certificate(index, question.problem(index))
             more["certificates"].append([known.n_orderings, known.stands_for])
+        more["expected"] = number_expected(question)
     write_orderings(about, spool.n_orderings, spool.batches(), spool.target, more)
 
 
@@ -196,6 +202,7 @@ def merge_shards(paths: Sequence[Path | str], path: Path | str) -> Path:
     for index, known in enumerate(read_facts(parts[0][1], "certificates")):
         certify(Tally(*(sum(each[index][k] for each in tallies) for k in range(2))), Certificate(*known))
     n = sum(found.n_orderings for found, _ in parts)
+    certify(Tally(n_orderings=n), Certificate(read_facts(parts[0][1], "expected"), None))
     if not n:
         raise OrderingError(
             "no shard holds an ordering: sites are too close in all of them",

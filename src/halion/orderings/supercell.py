@@ -20,6 +20,7 @@ from halion.orderings.count import count_orderings, species_counts
 from halion.orderings.exclusions import exclusions_for
 from halion.orderings.feasible import has_ordering
 from halion.orderings.lattice import cell_count, hermite_form, image_distances, is_diagonal
+from halion.orderings.pool import count_distinct_allowed
 from halion.orderings.pooled import pooled_compositions
 from halion.orderings.search import distinct_up_to
 from halion.orderings.shapes import distinct_supercells
@@ -213,6 +214,8 @@ def _number_allowed(
 ) -> int | None:
     if limit is None:
         return int(any(has_ordering(crystal, each, exclusions) for each in compositions))
+    if (exact := count_distinct_allowed(crystal, compositions, exclusions)) is not None:
+        return exact if exact <= limit else None
     total = 0
     for composition in compositions:
         try:
