@@ -209,7 +209,7 @@ def test_a_run_at_the_asked_temperature_is_an_answer():
 
 
 def test_a_colder_run_bounds_nothing():
-    caged = replace(runs([280])[0], verdict="not diffusive", upper_bound=0.01)
+    caged = replace(runs([280])[0], verdict="caged", upper_bound=0.01)
     assert math.isnan(conductivity_at(None, [caged], 300.0).upper_bound_ms_per_cm)
 
 
@@ -227,7 +227,7 @@ def test_a_melt_does_not_set_the_volume():
 
 
 def test_a_run_that_did_not_diffuse_bounds_the_colder_one():
-    caged = replace(runs([500])[0], verdict="not diffusive", upper_bound=0.01)
+    caged = replace(runs([500])[0], verdict="caged", upper_bound=0.01)
     answer = conductivity_at(None, [caged], 300.0)
     assert answer.upper_bound_ms_per_cm == pytest.approx(nernst_einstein(0.01, 300.0, caged.n_ions, caged.volume))
 

@@ -145,5 +145,5 @@ def test_a_moving_origin_of_all_ions_is_no_diffusion():
     sites = np.random.default_rng(1).uniform(0, 15, (12, 3))
     run = analyse_run(trajectory(sites + common, ("Li",) * 12), SETTINGS)
     assert run.msd.max() < 1e-18
-    assert run.verdict == "not diffusive"
+    assert run.verdict == "caged"
     assert run.drift == pytest.approx(np.linalg.norm(common[-1] - common[0]))

@@ -107,7 +107,7 @@ def test_caged_ions_do_not_diffuse_and_get_an_upper_bound():
     rng = np.random.default_rng(0)
     caged = rng.uniform(0, 15, (20, 3)) + rng.normal(0, 0.3, (1000, 20, 3))
     run = analyse_run(in_framework(caged), SETTINGS)
-    assert run.verdict == "not diffusive"
+    assert run.verdict == "caged"
     assert run.hopped_fraction == 0
     assert 0 < run.upper_bound < 0.2
     assert any("is not met" in reason for reason in run.reasons)
@@ -116,7 +116,7 @@ def test_caged_ions_do_not_diffuse_and_get_an_upper_bound():
 def test_a_few_hops_are_an_upper_bound_above_the_truth():
     for seed in range(10):
         run = analyse_run(walk(seed, rate=2e-4), SETTINGS)
-        assert run.verdict in ("upper bound", "not diffusive")
+        assert run.verdict in ("upper bound", "caged")
         assert run.upper_bound > 2e-4 / FRAME_PS * HOP**2 / 6
 
 
@@ -125,7 +125,7 @@ def test_ballistic_motion_is_not_diffusion():
     velocities = rng.normal(0, 0.05, (20, 3))
     flying = np.arange(800)[:, None, None] * velocities
     run = analyse_run(in_framework(flying), SETTINGS)
-    assert run.verdict == "not diffusive"
+    assert run.verdict == "ballistic"
     assert run.log_slope == pytest.approx(2.0, abs=0.05)
 
 

@@ -29,6 +29,7 @@ DIFFUSIVE = Evidence(
     rise=30.0,
     length=HOP,
     slope=1.0,
+    band=(0.7, 1.35),
     hopped=0.9,
     leaving={},
     melted=False,
@@ -165,11 +166,12 @@ def test_a_plateau_is_no_melt_however_high():
         ({}, "diffusive"),
         ({"slope": 0.69}, "upper bound"),
         ({"slope": 1.36}, "upper bound"),
-        ({"slope": 1.61}, "not diffusive"),  # ballistic
+        ({"slope": 1.36, "band": (0.6, 1.4)}, "diffusive"),  # few ions scatter more
+        ({"slope": 1.61}, "ballistic"),
         ({"slope": float("nan")}, "upper bound"),
         ({"window": FitWindow(10, 100, False)}, "upper bound"),
         ({"hopped": 0.19}, "upper bound"),
-        ({"hopped": 0.0}, "not diffusive"),
+        ({"hopped": 0.0}, "caged"),
         ({"melted": True, "leaving": {"Cl": 9.0}}, "melted"),
         ({"leaving": {"Cl": 3.0}}, "diffusive"),  # named, but no melt
         ({"framework": {}}, "diffusive"),

@@ -24,7 +24,8 @@ NEAR_TARGET, FAR_FROM_TARGET = 0.02, 0.05
 _VERDICT_LIGHT: dict[str, Light] = {
     "diffusive": "good",
     "upper bound": "fair",
-    "not diffusive": "bad",
+    "ballistic": "bad",
+    "caged": "bad",
     "melted": "bad",
 }
 

@@ -14,9 +14,10 @@ from halion.settings import TransportSettings
 from halion.transport.arrhenius import fit_arrhenius
 from halion.transport.checks import refuse_short_window, refuse_unusable
 from halion.transport.conductivity import conductivity_at
-from halion.transport.fit import fit_line, rsd_brownian, rsd_he
+from halion.transport.fit import rsd_he
 from halion.transport.hops import framework_spacing, hop_length, hopped_fraction
 from halion.transport.msd import framework_drift, msd_tensor, without_drift
+from halion.transport.run_fit import Displacements, RunFit, error_in_words, fit_run
 from halion.transport.types import Arrhenius, Conductivity, RunTransport, Verdict
 from halion.transport.verdict import Evidence, FitWindow, fit_window, is_melted, judge, leaving_elements, log_slope
 from halion.units import diffusivity_to_cm2_per_s
@@ -55,14 +56,10 @@ def analyse_run(trajectory: Trajectory, settings: TransportSettings) -> RunTrans
     curves = _curves(trajectory, settings.mobile_species, longest_ps)
     lags, msd, n_ions = curves.lag_time_ps, curves.msd, curves.mobile.shape[1]
     window = fit_window(lags, msd, longest_ps, length)
-    fitted = slice(window.first, window.last + 1)
-    seen = _evidence(curves, window, length, framework_spacing(trajectory, settings.mobile_species))
+    fit = fit_run(_displacements(trajectory, curves), window, length)
+    seen = _evidence(curves, fit, window, (length, framework_spacing(trajectory, settings.mobile_species)))
     verdict, reasons = judge(seen)
     bound = math.nan if verdict == "diffusive" else _upper_bound(curves, window, length)
-    line = fit_line(lags[fitted], msd[fitted])
-    n_eff = float(msd[fitted].max() * n_ions / length**2)
-    he = rsd_he(max(n_eff, 1e-12))
-    brownian = rsd_brownian(np.arange(len(lags))[fitted], trajectory.n_frames, n_ions)
     stored = np.unique(np.linspace(0, len(lags) - 1, min(len(lags), _MOST_STORED_LAGS)).round().astype(int))
     return RunTransport(
         source=trajectory.source,
@@ -78,30 +75,51 @@ def analyse_run(trajectory: Trajectory, settings: TransportSettings) -> RunTrans
         msd_components=curves.tensor[stored],
         framework_msd={element: values[stored] for element, values in curves.framework.items()},
         fit_window_ps=(float(lags[window.first]), float(lags[window.last])),
-        diffusivity=line.slope / 6.0,
-        diffusivity_std=max(he, brownian) * abs(line.slope) / 6.0,
-        diffusivity_tensor=_tensor_slopes(lags[fitted], curves.tensor[fitted]),
-        intercept=line.intercept,
-        rsd_he=he,
-        rsd_brownian=brownian,
-        n_eff=n_eff,
+        diffusivity=fit.diffusivity,
+        diffusivity_std=fit.diffusivity_std,
+        diffusivity_tensor=fit.tensor,
+        intercept=fit.fits.ols.intercept,
+        rsd_he=fit.errors.he2018,
+        rsd_brownian=fit.rsd_brownian,
+        n_eff=fit.n_eff,
         hop_length=length,
         hopped_fraction=seen.hopped,
         log_slope=seen.slope,
         drift=float(np.linalg.norm(framework_drift(trajectory, settings.mobile_species)[-1])),
         verdict=verdict,
-        reasons=reasons + _on_the_error(verdict, (n_eff, he, brownian), bound),
+        reasons=reasons + _on_the_error(verdict, fit, n_ions, bound),
         upper_bound=bound,
+        rsd_covariance=fit.errors.covariance,
+        rsd_block=fit.errors.block,
+        error_method=fit.errors.method,
+        n_independent=fit.ions.n_independent,
+        diffusivity_gls=fit.diffusivity_gls,
+        diffusivity_gls_std=fit.diffusivity_gls_std,
+        estimators_agree=fit.fits.agree,
+        diffusivity_tensor_std=fit.tensor_std,
+        along=fit.along,
+        log_slope_band=fit.log_slope_band,
     )
 
 
-def _evidence(curves: _Curves, window: FitWindow, length: float, spacing: float) -> Evidence:
+def _displacements(trajectory: Trajectory, curves: _Curves) -> Displacements:
+    return Displacements(
+        positions=curves.mobile,
+        tensor=curves.tensor,
+        frame_ps=float(curves.lag_time_ps[1]),
+        cell=trajectory.cells.mean(axis=0),
+    )
+
+
+def _evidence(curves: _Curves, fit: RunFit, window: FitWindow, lengths: tuple[float, float]) -> Evidence:
+    length, spacing = lengths
     fitted = slice(window.first, window.last + 1)
     return Evidence(
         window=window,
         rise=float(curves.msd[window.last] - curves.msd[window.first]),
         length=length,
         slope=log_slope(curves.lag_time_ps[fitted], curves.msd[fitted]),
+        band=fit.log_slope_band,
         hopped=hopped_fraction(curves.mobile, length),
         leaving=leaving_elements(curves.framework, window.last, spacing),
         melted=is_melted(curves.framework, window.last, spacing),
@@ -130,11 +148,6 @@ def _temperature(trajectory: Trajectory) -> float:
     return float(measured.mean()) if len(measured) else float(trajectory.target_temperature_k)
 
 
-def _tensor_slopes(lag_time_ps: FloatArray, tensor: FloatArray) -> FloatArray:
-    """(3, 3) diffusivity tensor: slope of each component / 2."""
-    return np.array([[fit_line(lag_time_ps, tensor[:, a, b]).slope / 2.0 for b in range(3)] for a in range(3)])
-
-
 def _upper_bound(curves: _Curves, window: FitWindow, length: float) -> float:
     """95 % upper bound on D of a run without a slope, Angstrom^2/ps.
 
@@ -146,13 +159,9 @@ def _upper_bound(curves: _Curves, window: FitWindow, length: float) -> float:
     return seen * spread / (6.0 * float(curves.lag_time_ps[window.last]))
 
 
-def _on_the_error(verdict: Verdict, errors: tuple[float, float, float], bound: float) -> tuple[str, ...]:
-    n_eff, he, brownian = errors
+def _on_the_error(verdict: Verdict, fit: RunFit, n_ions: int, bound: float) -> tuple[str, ...]:
     if verdict == "diffusive":
-        return (
-            f"The displacement is worth {n_eff:.0f} hops: the relative error of D is {100 * he:.0f} % by He 2018's "
-            f"rule and at least {100 * brownian:.0f} % for so many Brownian ions; the larger one counts.",
-        )
+        return (error_in_words(fit, n_ions),)
     if verdict == "melted":
         return ()
     return (

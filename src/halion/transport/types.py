@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from halion.arrays import FloatArray
 
-__all__ = ["Arrhenius", "Conductivity", "RunTransport", "Verdict"]
+__all__ = ["Arrhenius", "Conductivity", "DirectionDiffusivity", "RunTransport", "Verdict"]
 
-Verdict = Literal["diffusive", "upper bound", "not diffusive", "melted"]
+Verdict = Literal["diffusive", "upper bound", "ballistic", "caged", "melted"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectionDiffusivity:
+    """Diffusivity along one direction or in one plane, slope / (2 d) of the displacement's part in it.
+
+    Attributes:
+        name: x, y, z; a, b, c (cell vectors); ab (their plane); c* (its normal).
+        directions: (d, 3) orthonormal, Cartesian.
+        diffusivity: ordinary least squares, Angstrom^2/ps.
+        diffusivity_std: the larger of the two errors below, Angstrom^2/ps.
+        diffusivity_gls, diffusivity_gls_std: generalised least squares, Angstrom^2/ps.
+        rsd_covariance: relative standard deviation by the covariance of the lags.
+        rsd_he: He's rule with the hops along the direction.
+    """
+
+    name: str
+    directions: FloatArray
+    diffusivity: float
+    diffusivity_std: float
+    diffusivity_gls: float
+    diffusivity_gls_std: float
+    rsd_covariance: float
+    rsd_he: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,11 +57,12 @@ class RunTransport:
         framework_msd: element -> (n_lags,) mean squared displacement of each framework element, Angstrom^2.
         fit_window_ps: first and last lag of the fit.
         diffusivity: tracer diffusivity, slope / 6, Angstrom^2/ps.
-        diffusivity_std: the largest of the errors below, Angstrom^2/ps.
+        diffusivity_std: the largest of the errors below, unless another was asked for, Angstrom^2/ps.
         diffusivity_tensor: (3, 3) Angstrom^2/ps.
         intercept: of the fit, Angstrom^2.
         rsd_he: relative standard deviation of He et al. 2018, 3.43 / sqrt(n_eff) + 0.04.
-        rsd_brownian: relative standard deviation of the fitted slope for independent Brownian ions.
+        rsd_brownian: relative standard deviation of the fitted slope if all ions were independent and Brownian: the
+            least that it can be.
         n_eff: effective number of hops, max over the fit window of the total squared displacement / hop length^2.
         hop_length: Angstrom.
         hopped_fraction: part of the mobile ions that moved farther than one hop length from where they started.
@@ -45,6 +71,16 @@ class RunTransport:
         verdict: whether the run diffused.
         reasons: one sentence for each thing that speaks for or against the verdict.
         upper_bound: largest diffusivity that is compatible with the run (95 %), Angstrom^2/ps; NaN when diffusive.
+        rsd_covariance: relative standard deviation by the covariance of the fitted lags: hops, vibration, and ions
+            that move together included.
+        rsd_block: by the scatter between parts of the run; NaN where it is too short for four.
+        error_method: which error `diffusivity_std` is: he2018, covariance or block.
+        n_independent: ions that move independently of each other.
+        diffusivity_gls, diffusivity_gls_std: generalised least squares, Angstrom^2/ps.
+        estimators_agree: whether ordinary and generalised least squares agree (99 %).
+        diffusivity_tensor_std: (3, 3) standard deviations, Angstrom^2/ps.
+        along: diffusivity along cell vectors a, b, c, in the ab plane, and along its normal c*.
+        log_slope_band: where 99 % of diffusive runs of this kind have their log-log slope.
     """
 
     source: str
@@ -74,6 +110,16 @@ class RunTransport:
     verdict: Verdict
     reasons: tuple[str, ...]
     upper_bound: float
+    rsd_covariance: float = math.nan
+    rsd_block: float = math.nan
+    error_method: str = "he2018"
+    n_independent: float = math.nan
+    diffusivity_gls: float = math.nan
+    diffusivity_gls_std: float = math.nan
+    estimators_agree: bool = True
+    diffusivity_tensor_std: FloatArray | None = None
+    along: tuple[DirectionDiffusivity, ...] = ()
+    log_slope_band: tuple[float, float] = (math.nan, math.nan)
 
     @property
     def is_diffusive(self) -> bool:

@@ -8,16 +8,31 @@ from dataclasses import dataclass
 import numpy as np
 
 from halion.arrays import FloatArray
+from halion.transport.covariance import IonStatistics
+from halion.transport.fit import LagsUsed, LineFit, SlopeFits
 from halion.transport.types import Verdict
 
-__all__ = ["Evidence", "FitWindow", "fit_window", "is_melted", "judge", "leaving_elements", "log_slope"]
+__all__ = [
+    "Evidence",
+    "FitWindow",
+    "fit_window",
+    "is_melted",
+    "judge",
+    "leaving_elements",
+    "log_slope",
+    "log_slope_band",
+]
 
 # He 2018: fit from MSD = 0.5 a^2 on, and only if the MSD rises by another 0.5 a^2 within the window.
 _GATE = 0.5
 _FEWEST_LAGS = 3
-# 1000 simulated lattice walks (12 to 40 ions, fitted to half of the run, vibrating by up to 0.5 Angstrom in their
-# cages) had 95 % of their log-log slopes in 0.80 to 1.17; the band leaves room for concerted motion.
-_SLOPE_BAND = (0.7, 1.35)
+# 99 % of diffusive runs have their log-log slope within so many standard deviations of what is expected.
+_QUANTILE_99 = 2.58
+# The expected slope is 1, and less where ions vibrate in their cages: a constant added to the displacement. More
+# than a quarter of a^2, an amplitude of 0.35 a, is no vibration.
+_MOST_VIBRATION = 0.25
+# However few ions there are, a slope outside is not called diffusion.
+_WIDEST_BAND = (0.5, 1.6)
 _BALLISTIC_SLOPE = 1.6
 _FEWEST_HOPPED = 0.2
 # Crystals melt when their atoms vibrate by 0.10 to 0.15 d (Lindemann; d: distance of like neighbours), that is at a
@@ -65,6 +80,36 @@ def log_slope(lag_time_ps: FloatArray, msd: FloatArray) -> float:
     weights = np.gradient(x)
     x0 = np.average(x, weights=weights)
     return float(np.sum(weights * (x - x0) * y) / np.sum(weights * (x - x0) ** 2))
+
+
+def log_slope_band(fits: SlopeFits, used: LagsUsed, ions: IonStatistics, hop_length: float) -> tuple[float, float]:
+    """Where 99 % of runs that diffuse as this one has its fitted line have their log-log slope.
+
+    The slope is sum_k w_k ln y_k, so its variance is w^T (C / (y y^T)) w with C the covariance of the displacement
+    y. The band is around 1 for y = v t, and around less where a vibration of up to a quarter of a^2 is added.
+
+    Args:
+        fits: slope and intercept, per frame.
+        used: lags of the fit.
+        ions: what the displacement is averaged over.
+        hop_length: a, Angstrom.
+    Checked by tests/transport/test_transport_coverage.py on replicas of hopping and vibrating ions.
+    """
+    rise = fits.gls.slope if fits.gls.slope > 0 else fits.ols.slope
+    if not rise > 0:
+        return _WIDEST_BAND
+    vibration = min(max(fits.gls.intercept, 0.0), _MOST_VIBRATION * hop_length**2)
+    line = LineFit(rise, vibration)
+    x = used.units[used.spread] * float(used.stride)
+    if len(x) < _FEWEST_LAGS:
+        return _WIDEST_BAND
+    y = vibration + rise * x
+    logs = np.log(x) - np.log(x).mean()
+    weights = logs / (logs @ logs)
+    covariance = used.covariance(line, ions)[np.ix_(used.spread, used.spread)] / np.outer(y, y)
+    room = _QUANTILE_99 * float(np.sqrt(weights @ covariance @ weights))
+    lo, hi = _WIDEST_BAND
+    return max(lo, float(weights @ np.log(y)) - room), min(hi, 1.0 + room)
 
 
 def leaving_elements(framework_msd: Mapping[str, FloatArray], last: int, spacing: float) -> dict[str, float]:
@@ -119,6 +164,7 @@ class Evidence:
         rise: MSD at the end of the window minus MSD at its start, Angstrom^2.
         length: hop length, Angstrom.
         slope: log-log slope in the window.
+        band: where diffusive runs have it.
         hopped: fraction of the mobile ions that hopped.
         leaving: framework elements whose atoms leave their sites -> MSD, Angstrom^2.
         melted: whether the framework as a whole has left its sites.
@@ -130,6 +176,7 @@ class Evidence:
     rise: float
     length: float
     slope: float
+    band: tuple[float, float]
     hopped: float
     leaving: Mapping[str, float]
     melted: bool
@@ -139,22 +186,25 @@ class Evidence:
 
 def judge(seen: Evidence) -> tuple[Verdict, tuple[str, ...]]:
     """The verdict and its reasons, one sentence each."""
-    lo, hi = _SLOPE_BAND
+    lo, hi = seen.band
     gate = "is met" if seen.window.passes else "is not met"
     reasons = [
         *_on_the_framework(seen),
         f"He 2018's gate {gate}: the mean squared displacement rises by {seen.rise:.2f} Angstrom^2 inside the fit "
         f"window, and half a squared hop length, {_GATE * seen.length**2:.2f} Angstrom^2, is asked for.",
-        f"The log-log slope is {seen.slope:.2f}; diffusion has 1, and {lo:g} to {hi:g} is taken for it.",
+        f"The log-log slope is {seen.slope:.2f}; diffusion has 1, and {lo:.2f} to {hi:.2f} is where 99 % of "
+        "diffusive runs of this size and length have it.",
         f"{100 * seen.hopped:.0f} % of the mobile ions moved farther than one hop of {seen.length:.2f} Angstrom.",
     ]
     if seen.melted:
         return "melted", tuple(reasons)
     if seen.slope > _BALLISTIC_SLOPE:
-        return "not diffusive", (*reasons, "A slope this large is ballistic motion or drift, not diffusion.")
+        return "ballistic", (*reasons, "A slope this large is ballistic motion or drift, not diffusion.")
     if seen.window.passes and lo <= seen.slope <= hi and seen.hopped >= _FEWEST_HOPPED:
         return "diffusive", tuple(reasons)
-    return ("upper bound" if seen.hopped > 0 else "not diffusive"), tuple(reasons)
+    if seen.hopped == 0:
+        return "caged", (*reasons, "No ion left its cage: this run shows vibration alone.")
+    return "upper bound", tuple(reasons)
 
 
 def _on_the_framework(seen: Evidence) -> list[str]:
