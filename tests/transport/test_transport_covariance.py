@@ -114,8 +114,8 @@ def test_jumps_are_told_from_small_steps(jump):
         steps = lattice_walk(seed, n_ions=12, n_frames=2000, rate=rate, hop=jump)
         small = np.cumsum(rng.normal(0, 0.1, (2000, 12, 3)), axis=0) if jump == 0 else 0.0
         found.append(ion_statistics(steps + small, 30, 3.0).jump_length ** 2)
-    # At most one hop per frame: the fourth cumulant of a Bernoulli trial is rate - 5 / 3 rate^2 in units of a^4. Each
-    # squared length scatters by about 15 %, so the mean of 30 by 3 %; small steps scatter above zero by 0.1.
+    # At most one hop per frame: the fourth cumulant of a Bernoulli trial is rate - 5 / 3 rate^2 in units of a^4.
+    # Each squared length scatters by about 15 %, so the mean of 30 by 3 %; small steps scatter above zero by 0.1.
     assert np.mean(found) == pytest.approx(jump**2 * (1 - 5 / 3 * rate), abs=0.09 * jump**2 + 0.2)
 
 

@@ -1,31 +1,43 @@
 """From trajectories to diffusivity, activation energy and conductivity, each with its error."""
 
-from halion.transport.arrhenius import fit_arrhenius
-from halion.transport.conductivity import conductivity_at, nernst_einstein
+from halion.transport.arrhenius import ArrheniusChoices, Influence, fit_arrhenius, leave_one_out
+from halion.transport.conductivity import conductivity_at, nernst_einstein, published_way, sigma_t
+from halion.transport.directions import Anisotropy, anisotropy
 from halion.transport.fit import brownian_covariance, rsd_brownian, rsd_he
 from halion.transport.hops import hop_length
 from halion.transport.msd import msd_tensor
 from halion.transport.readers import read_trajectory
+from halion.transport.regimes import Regimes, compare_regimes
 from halion.transport.run import analyse_run, analyse_trajectories
 from halion.transport.tables import run_rows, summary_rows
-from halion.transport.types import Arrhenius, Conductivity, RunTransport, Verdict
+from halion.transport.types import Arrhenius, Conductivity, DirectionDiffusivity, RunTransport, Verdict
 
 __all__ = [
+    "Anisotropy",
     "Arrhenius",
+    "ArrheniusChoices",
     "Conductivity",
+    "DirectionDiffusivity",
+    "Influence",
+    "Regimes",
     "RunTransport",
     "Verdict",
     "analyse_run",
     "analyse_trajectories",
+    "anisotropy",
     "brownian_covariance",
+    "compare_regimes",
     "conductivity_at",
     "fit_arrhenius",
     "hop_length",
+    "leave_one_out",
     "msd_tensor",
     "nernst_einstein",
+    "published_way",
     "read_trajectory",
     "rsd_brownian",
     "rsd_he",
     "run_rows",
+    "sigma_t",
     "summary_rows",
 ]

@@ -10,10 +10,11 @@ import numpy as np
 
 from halion.arrays import FloatArray
 from halion.errors import InputError
+from halion.transport.arrhenius import ArrheniusChoices, fit_arrhenius, ln_diffusivity_quantiles
 from halion.transport.types import Arrhenius, Conductivity, RunTransport
 from halion.units import BOLTZMANN_EV_PER_K, conductivity_to_ms_per_cm
 
-__all__ = ["conductivity_at", "nernst_einstein"]
+__all__ = ["conductivity_at", "nernst_einstein", "published_way", "sigma_t"]
 
 _SIGMA_95 = 1.959963984540054  # 97.5 % quantile of the normal distribution
 _SIGMA_95_ONE_SIDED = 1.6448536269514722  # 95 % quantile
@@ -47,6 +48,7 @@ def conductivity_at(
     *,
     charge: float = 1.0,
     with_covariance: bool = True,
+    haven: tuple[float, float] | None = None,
 ) -> Conductivity:
     """Conductivity at a temperature: from the Arrhenius line, or from runs at that temperature, or a bound.
 
@@ -63,49 +65,119 @@ def conductivity_at(
         charge: of one mobile ion, e.
         with_covariance: False leaves the covariance of prefactor and activation energy out, as He 2018 and the
             study do; the interval is then too wide (1.5 times for five temperatures).
+        haven: Haven ratio and its standard deviation, D_tracer / D_charge; values (not bounds) are divided by it.
+            None: Nernst-Einstein, which takes the ions to move independently.
     Raises:
-        InputError: no runs.
+        InputError: no runs; a Haven ratio that is not above zero by its own error.
     Checked by tests/transport/test_transport_conductivity.py.
     """
     if not runs:
         raise InputError("there is no run to take a conductivity from", fix="run the dynamics first")
+    if haven is not None:
+        plain = conductivity_at(arrhenius, runs, temperature_k, charge=charge, with_covariance=with_covariance)
+        return _divided(plain, haven)
     if arrhenius is None:
         return _without_line(runs, temperature_k, charge)
-    kt = BOLTZMANN_EV_PER_K * temperature_k
-    gradient = np.array([1.0, -1.0 / kt])
-    covariance = arrhenius.covariance if with_covariance else np.diag(np.diag(arrhenius.covariance))
-    spread = math.sqrt(float(gradient @ covariance @ gradient))
-    diffusivity = math.exp(arrhenius.ln_prefactor - arrhenius.activation_energy / kt)
+    quantiles = ln_diffusivity_quantiles(arrhenius, temperature_k, with_covariance=with_covariance)
+    spread = 0.5 * (quantiles[2] - quantiles[0])
     temperatures = arrhenius.temperatures_k
     if spread > _WIDEST_SPREAD:
         factor = _rounded(math.exp(spread))
         why = f"the line through {len(temperatures)} runs is uncertain by a factor of {factor} there"
         return _bounded(runs, temperature_k, charge, why)
-    words = _words(spread, temperature_k, temperatures, len(runs) - len(temperatures))
-    answer = _valued(runs, temperature_k, charge, (diffusivity, spread), words)
+    words = _words(spread, temperature_k, arrhenius)
+    answer = _valued(runs, temperature_k, charge, quantiles, words)
     return replace(answer, is_extrapolated=_gap(temperature_k, temperatures) > 0)
 
 
+def _normal(ln_diffusivity: float, spread: float) -> tuple[float, float, float, float, float]:
+    """Ends and middle of the intervals of a normal distribution, as `ln_diffusivity_quantiles` gives them."""
+    return tuple(ln_diffusivity + step * spread for step in (-1.0, 0.0, 1.0, -_SIGMA_95, _SIGMA_95))
+
+
+def _only(diffusivity: float) -> tuple[float, float, float, float, float]:
+    return (math.nan, math.log(diffusivity), math.nan, math.nan, math.nan)
+
+
 def _valued(
-    runs: Sequence[RunTransport], temperature_k: float, charge: float, value: tuple[float, float], verdict: str
+    runs: Sequence[RunTransport],
+    temperature_k: float,
+    charge: float,
+    ln_diffusivity: tuple[float, float, float, float, float],
+    verdict: str,
 ) -> Conductivity:
-    """From a diffusivity and the standard deviation of its logarithm."""
-    diffusivity, spread = value
+    """From the quantiles of ln D."""
     n_ions, volume = runs[0].n_ions, _volume(runs, temperature_k)
-    median = nernst_einstein(diffusivity, temperature_k, n_ions, volume, charge)
+    low, median, high, low95, high95 = (
+        nernst_einstein(math.exp(value), temperature_k, n_ions, volume, charge) for value in ln_diffusivity
+    )
     return Conductivity(
         temperature_k=temperature_k,
         conductivity_ms_per_cm=median,
-        low_ms_per_cm=median * math.exp(-spread),
-        high_ms_per_cm=median * math.exp(spread),
-        low95_ms_per_cm=median * math.exp(-_SIGMA_95 * spread),
-        high95_ms_per_cm=median * math.exp(_SIGMA_95 * spread),
+        low_ms_per_cm=low,
+        high_ms_per_cm=high,
+        low95_ms_per_cm=low95,
+        high95_ms_per_cm=high95,
         upper_bound_ms_per_cm=math.nan,
         volume=volume,
         n_ions=n_ions,
         is_extrapolated=False,
         verdict=verdict,
     )
+
+
+def _divided(plain: Conductivity, haven: tuple[float, float]) -> Conductivity:
+    """A Nernst-Einstein conductivity over a Haven ratio, both log-normal and independent."""
+    ratio, std = haven
+    if not (math.isfinite(ratio) and math.isfinite(std) and 0 <= std < ratio):
+        raise InputError(
+            f"a Haven ratio of {ratio:.2g} +- {std:.2g} is not resolved",
+            fix="leave it out, or pool more and longer runs",
+        )
+    if not math.isfinite(plain.conductivity_ms_per_cm):
+        return plain
+    middle, relative = plain.conductivity_ms_per_cm / ratio, std / ratio
+
+    def end(value: float, steps: float) -> float:
+        side = math.hypot(math.log(value / plain.conductivity_ms_per_cm), steps * relative)
+        return middle * math.exp(math.copysign(side, value - plain.conductivity_ms_per_cm))
+
+    return replace(
+        plain,
+        conductivity_ms_per_cm=middle,
+        low_ms_per_cm=end(plain.low_ms_per_cm, 1.0),
+        high_ms_per_cm=end(plain.high_ms_per_cm, 1.0),
+        low95_ms_per_cm=end(plain.low95_ms_per_cm, _SIGMA_95),
+        high95_ms_per_cm=end(plain.high95_ms_per_cm, _SIGMA_95),
+        verdict=f"{plain.verdict} Divided by the Haven ratio, {ratio:.2g} +- {std:.2g}.",
+    )
+
+
+def published_way(
+    runs: Sequence[RunTransport], temperature_k: float, *, charge: float = 1.0
+) -> tuple[Arrhenius | None, Conductivity]:
+    """Activation energy and conductivity as He 2018 and the study (arXiv:2510.09861) print them.
+
+    Only measured diffusivities enter, weighted with He's errors; the interval leaves the covariance of prefactor
+    and energy out. For comparison with printed values: the interval is too wide.
+
+    Args:
+        runs: those that did not diffuse are left out.
+        temperature_k: of the answer.
+        charge: of one mobile ion, e.
+    Checked by tests/transport/test_transport_arrhenius.py against the values that come with He's code.
+    """
+    line = fit_arrhenius(runs, ArrheniusChoices(bounds=False, he_errors=True))
+    return line, conductivity_at(line, runs, temperature_k, charge=charge, with_covariance=False)
+
+
+def sigma_t(run: RunTransport, charge: float = 1.0) -> float:
+    """sigma T of a run, S K/cm: on this axis, and not on that of sigma, the slope is that of D.
+
+    Checked by tests/transport/test_transport_arrhenius.py.
+    """
+    sigma = nernst_einstein(run.diffusivity, run.temperature_k, run.n_ions, run.volume, charge)
+    return 1e-3 * sigma * run.temperature_k
 
 
 def _volume(runs: Sequence[RunTransport], temperature_k: float) -> float:
@@ -134,7 +206,7 @@ def _without_line(runs: Sequence[RunTransport], temperature_k: float, charge: fl
             f"From one run at {best.temperature_k:.0f} K, uncertain by a factor of {_rounded(math.exp(spread))} "
             "(68 %); one temperature gives no activation energy."
         )
-        return _valued(runs, temperature_k, charge, (best.diffusivity, spread), words)
+        return _valued(runs, temperature_k, charge, _normal(math.log(best.diffusivity), spread), words)
     return _bounded(runs, temperature_k, charge, "fewer than two temperatures diffused")
 
 
@@ -148,7 +220,7 @@ def _bounded(runs: Sequence[RunTransport], temperature_k: float, charge: float, 
         if run.temperature_k >= (1 - _SAME_TEMPERATURE) * temperature_k and run.verdict != "melted"
     ]
     lowest = min((bound for bound in bounds if math.isfinite(bound)), default=math.nan)
-    answer = _valued(runs, temperature_k, charge, (lowest, math.nan), "")
+    answer = _valued(runs, temperature_k, charge, _only(lowest), "")
     bound = answer.conductivity_ms_per_cm
     if math.isfinite(bound):
         verdict = (
@@ -176,12 +248,15 @@ def _gap(temperature_k: float, temperatures_k: FloatArray) -> float:
     return max(0.0, float(min(temperatures_k)) - temperature_k, temperature_k - float(max(temperatures_k)))
 
 
-def _words(spread: float, temperature_k: float, temperatures: FloatArray, n_left_out: int) -> str:
+def _words(spread: float, temperature_k: float, line: Arrhenius) -> str:
+    temperatures = line.temperatures_k
     text = f"Uncertain by a factor of {_rounded(math.exp(spread))} (68 %)"
     gap = _gap(temperature_k, temperatures)
     if gap:
         text += f"; extrapolated by {gap:.0f} K from runs at {min(temperatures):.0f} to {max(temperatures):.0f} K"
         text += ", on the assumption that one activation energy holds all the way"
-    if n_left_out:
-        text += f"; {n_left_out} run(s) did not enter"
+    if line.bounded_k is not None:
+        text += f"; {len(line.bounded_k)} run(s) entered as upper bounds"
+    if len(line.left_out_k):
+        text += f"; {len(line.left_out_k)} run(s) did not enter"
     return text + "."

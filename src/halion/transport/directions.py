@@ -11,6 +11,7 @@ from halion.arrays import FloatArray, IntArray
 from halion.errors import InputError
 from halion.transport.covariance import IonStatistics
 from halion.transport.fit import fit_slopes, rsd_he
+from halion.transport.independence import Moments
 from halion.transport.types import DirectionDiffusivity, RunTransport
 
 __all__ = ["Anisotropy", "Motion", "along_axes", "anisotropy", "diffusivity_along", "tensor_with_errors"]
@@ -27,6 +28,7 @@ class Motion:
         frame_ps: time between frames.
         n_ions: mobile ions.
         ions: how many of them move independently.
+        moments: of their displacements.
         hop_length: distance of neighbouring sites, Angstrom.
     """
 
@@ -36,6 +38,7 @@ class Motion:
     frame_ps: float
     n_ions: int
     ions: IonStatistics
+    moments: Moments
     hop_length: float
 
 
@@ -88,7 +91,7 @@ def diffusivity_along(motion: Motion, name: str, directions: FloatArray) -> Dire
     ions = IonStatistics(
         n_independent=motion.ions.n_independent,
         degrees_of_freedom=_degrees_of_freedom(motion, basis),
-        jump_length=motion.ions.jump_length,
+        jump_length=motion.moments.jump_length(motion.hop_length, basis),
     )
     fits = fit_slopes(motion.lags, part, motion.n_frames, ions)
     per_slope = 1.0 / (2.0 * n_directions * motion.frame_ps)
@@ -111,7 +114,7 @@ def diffusivity_along(motion: Motion, name: str, directions: FloatArray) -> Dire
 
 def _degrees_of_freedom(motion: Motion, basis: FloatArray) -> float:
     """Of the independent ions in a subspace: (tr q)^2 / tr q^2 each, with q the displacement's growth in it."""
-    growth = basis.T @ (motion.tensor[-1] - motion.tensor[0]) @ basis
+    growth = basis.T @ motion.moments.square @ basis
     one = float(np.trace(growth) ** 2 / np.sum(growth**2)) if np.any(growth) else float(basis.shape[1])
     return motion.ions.n_independent * min(max(one, 1.0), basis.shape[1])
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from halion.arrays import FloatArray
 from halion.transport.covariance import IonStatistics
 
-__all__ = ["ion_statistics"]
+__all__ = ["Moments", "ion_moments", "ion_statistics"]
 
 _MOST_WINDOWS = 400
 _FEWEST_WINDOWS = 4
@@ -35,10 +37,8 @@ def ion_statistics(positions: FloatArray, lag: int, hop_length: float) -> IonSta
             displacements to take it from, and half of the largest that is believed.
     Checked by tests/transport/test_transport_covariance.py on ions that are independent, bound in groups, at rest.
     """
-    n_frames, n_ions = positions.shape[:2]
-    lag = max(1, lag, -(-(n_frames - 1) // _MOST_WINDOWS))
-    lag = min(lag, max(1, (n_frames - 1) // _FEWEST_WINDOWS))
-    moves = np.diff(positions[::lag].astype(float), axis=0)
+    n_ions = positions.shape[1]
+    moves = _displacements(positions, lag)
     rows = moves.reshape(len(moves), -1)
     products = rows @ rows.T
     trace_squared = np.trace(products) ** 2 - np.sum(np.diag(products) ** 2)
@@ -52,19 +52,68 @@ def ion_statistics(positions: FloatArray, lag: int, hop_length: float) -> IonSta
     return IonStatistics(
         n_independent=n_independent,
         degrees_of_freedom=n_independent * of_one,
-        jump_length=_jump_length(moves, hop_length),
+        jump_length=_moments(moves).jump_length(hop_length),
     )
 
 
-def _jump_length(moves: FloatArray, hop_length: float) -> float:
-    """From displacements (n_windows, n_ions, 3)."""
+def ion_moments(positions: FloatArray, lag: int) -> Moments:
+    """Moments of the displacements that `ion_statistics` takes; same arguments.
+
+    Checked by tests/transport/test_transport_covariance.py.
+    """
+    return _moments(_displacements(positions, lag))
+
+
+def _displacements(positions: FloatArray, lag: int) -> FloatArray:
+    """(n_windows, n_ions, 3) over windows that do not overlap."""
+    n_frames = len(positions)
+    lag = max(1, lag, -(-(n_frames - 1) // _MOST_WINDOWS))
+    lag = min(lag, max(1, (n_frames - 1) // _FEWEST_WINDOWS))
+    return np.diff(positions[::lag].astype(float), axis=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moments:
+    """How the displacement of one ion over a window is distributed, averaged over ions.
+
+    Attributes:
+        square: (3, 3) <x_a x_b>, Angstrom^2.
+        cumulant: (3, 3, 3, 3) <x_a x_b x_c x_d> - q_ab q_cd - q_ac q_bd - q_ad q_bc, with q of each ion,
+            Angstrom^4; zero for Gaussian motion.
+        n_displacements: windows times ions.
+    """
+
+    square: FloatArray
+    cumulant: FloatArray
+    n_displacements: int
+
+    def jump_length(self, hop_length: float, basis: FloatArray | None = None) -> float:
+        """Root of cumulant over square, in a subspace, Angstrom.
+
+        Args:
+            hop_length: distance of neighbouring sites: the answer where there are fewer than 30 displacements to
+                take it from, and half of the largest that is believed.
+            basis: (3, d) orthonormal columns; None: all of space.
+        """
+        part = np.eye(3) if basis is None else basis @ basis.T
+        square = float(np.sum(part * self.square))
+        if self.n_displacements < _FEWEST_DISPLACEMENTS or not square > 0.0:
+            return float(hop_length)
+        cumulant = float(np.einsum("ab,cd,abcd->", part, part, self.cumulant))
+        return float(np.sqrt(np.clip(cumulant / square, 0.0, (2.0 * hop_length) ** 2)))
+
+
+def _moments(moves: FloatArray) -> Moments:
+    """From displacements (n_windows, n_ions, 3); products of q are over different windows, free of bias."""
     n_windows, n_ions = moves.shape[:2]
-    squares = np.sum(moves**2, axis=2)
-    if n_windows * n_ions < _FEWEST_DISPLACEMENTS or not squares.any():
-        return float(hop_length)
-    fourth = np.sum(squares**2, axis=0)
-    products = np.einsum("kia,kib->iab", moves, moves)
-    n_pairs = n_windows * (n_windows - 1)
-    gaussian = squares.sum(axis=0) ** 2 - fourth + 2 * (np.sum(products**2, axis=(1, 2)) - fourth)
-    cumulant = fourth.mean() / n_windows - gaussian.mean() / n_pairs
-    return float(np.sqrt(np.clip(cumulant / squares.mean(), 0.0, (2.0 * hop_length) ** 2)))
+    outer = np.einsum("kia,kib->kiab", moves, moves)
+    fourth = np.einsum("kiab,kicd->abcd", outer, outer) / n_ions
+    sums = outer.sum(axis=0)
+    pairs = np.einsum("iab,icd->abcd", sums, sums) / n_ions - fourth
+    pairs /= max(1, n_windows * (n_windows - 1))
+    gaussian = pairs + pairs.transpose(0, 2, 1, 3) + pairs.transpose(0, 3, 1, 2)
+    return Moments(
+        square=sums.mean(axis=0) / n_windows,
+        cumulant=fourth / n_windows - gaussian,
+        n_displacements=n_windows * n_ions,
+    )

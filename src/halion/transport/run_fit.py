@@ -10,7 +10,7 @@ from halion.arrays import FloatArray
 from halion.transport.covariance import IonStatistics
 from halion.transport.directions import Motion, along_axes, tensor_with_errors
 from halion.transport.fit import LagsUsed, SlopeFits, fit_slopes, rsd_brownian
-from halion.transport.independence import ion_statistics
+from halion.transport.independence import ion_moments, ion_statistics
 from halion.transport.types import DirectionDiffusivity
 from halion.transport.uncertainty import DiffusivityErrors, ErrorMethod, diffusivity_errors, rsd_block
 from halion.transport.verdict import FitWindow, log_slope_band
@@ -95,6 +95,7 @@ def fit_run(seen: Displacements, window: FitWindow, hop_length: float, method: E
         frame_ps=seen.frame_ps,
         n_ions=n_ions,
         ions=ions,
+        moments=ion_moments(seen.positions, window.first),
         hop_length=hop_length,
     )
     per_slope = 1.0 / (6.0 * seen.frame_ps)

@@ -141,6 +141,10 @@ class Arrhenius:
         diffusivity_std: (n,) Angstrom^2/ps.
         chi2_per_dof: of the fit; NaN for two points.
         left_out_k: temperatures of runs that did not enter (their verdict forbade it).
+        bounded_k: temperatures of runs that entered as upper bounds; None: none did.
+        draws: (n_draws, 2) of (ln D0, Ea) from the posterior when bounds entered, which is then no normal
+            distribution; mean and covariance above are its moments. None otherwise.
+        draw_weights: (n_draws,) their weights.
     """
 
     activation_energy: float
@@ -152,6 +156,9 @@ class Arrhenius:
     diffusivity_std: FloatArray
     chi2_per_dof: float
     left_out_k: FloatArray
+    bounded_k: FloatArray | None = None
+    draws: FloatArray | None = None
+    draw_weights: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
