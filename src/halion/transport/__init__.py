@@ -3,12 +3,15 @@
 from halion.transport.arrhenius import ArrheniusChoices, Influence, fit_arrhenius, leave_one_out
 from halion.transport.conductivity import conductivity_at, nernst_einstein, published_way, sigma_t
 from halion.transport.directions import Anisotropy, anisotropy
+from halion.transport.extension import Extension, extend_runs
 from halion.transport.fit import brownian_covariance, rsd_brownian, rsd_he
 from halion.transport.hops import hop_length
 from halion.transport.msd import msd_tensor
+from halion.transport.planning import PlanGoal, PlannedRun, RunPlan, plan_runs
 from halion.transport.readers import read_trajectory
 from halion.transport.regimes import Regimes, compare_regimes
 from halion.transport.run import analyse_run, analyse_trajectories
+from halion.transport.sizes import SizeComparison, compare_sizes
 from halion.transport.tables import run_rows, summary_rows
 from halion.transport.types import Arrhenius, Conductivity, DirectionDiffusivity, RunTransport, Verdict
 
@@ -18,21 +21,29 @@ __all__ = [
     "ArrheniusChoices",
     "Conductivity",
     "DirectionDiffusivity",
+    "Extension",
     "Influence",
+    "PlanGoal",
+    "PlannedRun",
     "Regimes",
+    "RunPlan",
     "RunTransport",
+    "SizeComparison",
     "Verdict",
     "analyse_run",
     "analyse_trajectories",
     "anisotropy",
     "brownian_covariance",
     "compare_regimes",
+    "compare_sizes",
     "conductivity_at",
+    "extend_runs",
     "fit_arrhenius",
     "hop_length",
     "leave_one_out",
     "msd_tensor",
     "nernst_einstein",
+    "plan_runs",
     "published_way",
     "read_trajectory",
     "rsd_brownian",

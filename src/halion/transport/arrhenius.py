@@ -37,6 +37,7 @@ _QUANTILE_95 = 1.6449  # one-sided
 _LEVELS = (0.15865525393145707, 0.5, 0.8413447460685429, 0.025, 0.975)
 _NORMAL = (-1.0, 0.0, 1.0, -1.959963984540054, 1.959963984540054)
 _INFLUENTIAL = 1.0
+_FEWEST_REPLICAS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +50,15 @@ class ArrheniusChoices:
             freedom is one, as `curve_fit` does without errors. Equal weights need "residuals".
         bounds: whether runs that gave an upper bound enter.
         he_errors: take He's rule as the error, whatever error the runs carry.
+        replicas: where four or more runs at one temperature (other seeds, other orderings) scatter by more than
+            their errors say, raise their errors to the scatter.
     """
 
     weights: Literal["errors", "equal"] = "errors"
     covariance: Literal["absolute", "residuals"] = "absolute"
     bounds: bool = True
     he_errors: bool = False
+    replicas: bool = True
 
 
 def fit_arrhenius(runs: Sequence[RunTransport], choices: ArrheniusChoices | None = None) -> Arrhenius | None:
@@ -130,6 +134,8 @@ def line_data(used: Sequence[RunTransport], bounded: Sequence[RunTransport], cho
     std = np.array([run.rsd_he if choices.he_errors else run.diffusivity_std / run.diffusivity for run in used])
     if choices.weights == "equal":
         std = np.ones(len(used))
+    elif choices.replicas:
+        std = std * _excess_scatter(np.array([meant_temperature(run) for run in used]), np.log(diffusivity), std)
     spread = np.array([_bound_spread(run) for run in bounded])
     bounds = np.array([math.log(run.upper_bound) for run in bounded])
     return LineData(
@@ -140,6 +146,21 @@ def line_data(used: Sequence[RunTransport], bounded: Sequence[RunTransport], cho
         bound_values=bounds - _QUANTILE_95 * spread,
         bound_std=spread,
     )
+
+
+def _excess_scatter(temperatures_k: FloatArray, values: FloatArray, std: FloatArray) -> FloatArray:
+    """(n,) by how much the replicas at a temperature scatter more than their errors; 1 for fewer than four.
+
+    Birge's ratio, sqrt(chi^2 / (n - 1)) about their weighted mean.
+    """
+    factor = np.ones(len(values))
+    for temperature in np.unique(temperatures_k):
+        same = np.abs(temperatures_k - temperature) < 1e-9 * temperature
+        if same.sum() >= _FEWEST_REPLICAS:
+            mean = np.average(values[same], weights=std[same] ** -2.0)
+            chi2 = float(np.sum(((values[same] - mean) / std[same]) ** 2))
+            factor[same] = max(1.0, math.sqrt(chi2 / (same.sum() - 1)))
+    return factor
 
 
 def _bound_spread(run: RunTransport) -> float:

@@ -11,13 +11,17 @@ __all__ = ["refuse_short_window", "refuse_unusable"]
 
 _FEWEST_FRAMES = 20
 _FEWEST_LAGS = 3
+_LONGEST_STEP = 0.5
+_FRAMES_PER_BLOCK = 512
 
 
 def refuse_unusable(trajectory: Trajectory, species: str) -> None:
     """Refuse a trajectory whose analysis would mean nothing.
 
     Raises:
-        TrajectoryError: no mobile ions, too few frames, numbers that are not finite, uneven or repeated times.
+        TrajectoryError: no mobile ions, too few frames, numbers that are not finite, uneven or repeated times, a
+            frame stored twice, an atom that moves by more than half a cell between frames.
+    Checked by tests/transport/test_transport_run.py and test_transport_checks.py.
     """
     if species not in trajectory.symbols:
         raise TrajectoryError(
@@ -46,6 +50,35 @@ def refuse_unusable(trajectory: Trajectory, species: str) -> None:
             f"{np.median(gaps):g} ps (a frame stored twice or left out at a restart?)",
             where=trajectory.source,
             fix="drop the repeated frames, or analyse the parts before and after the gap one by one",
+        )
+
+    _refuse_steps(trajectory)
+
+
+def _refuse_steps(trajectory: Trajectory) -> None:
+    """Refuse what happens between two frames and cannot have been motion; in blocks, so that memory stays small."""
+    moved, largest = np.empty(trajectory.n_frames - 1), (0.0, 0)
+    for first in range(0, trajectory.n_frames - 1, _FRAMES_PER_BLOCK):
+        last = min(first + _FRAMES_PER_BLOCK, trajectory.n_frames - 1)
+        steps = np.diff(trajectory.positions[first : last + 1].astype(float), axis=0)
+        moved[first:last] = np.any(steps, axis=2).mean(axis=1)
+        parts = np.abs(steps @ np.linalg.inv(trajectory.cells[first:last])).max(axis=(1, 2))
+        k = int(np.argmax(parts))
+        largest = max(largest, (float(parts[k]), first + k))
+    if largest[0] > _LONGEST_STEP:
+        raise TrajectoryError(
+            f"an atom moves by {largest[0]:.2f} of the cell between frames {largest[1]} and {largest[1] + 1}: "
+            "beyond half a cell, motion cannot be told from a jump to another image",
+            where=trajectory.source,
+            fix="store frames more often, or give unwrapped positions",
+        )
+    # All atoms of a molecular-dynamics run move in every step; models that hop on a lattice may rest.
+    if np.median(moved) == 1.0 and not moved.all():
+        k = int(np.argmin(moved))
+        raise TrajectoryError(
+            f"frames {k} and {k + 1} hold the same positions: a frame stored twice at a restart?",
+            where=trajectory.source,
+            fix="drop the repeated frame",
         )
 
 

@@ -167,7 +167,7 @@ def published_way(
         charge: of one mobile ion, e.
     Checked by tests/transport/test_transport_arrhenius.py against the values that come with He's code.
     """
-    line = fit_arrhenius(runs, ArrheniusChoices(bounds=False, he_errors=True))
+    line = fit_arrhenius(runs, ArrheniusChoices(bounds=False, he_errors=True, replicas=False))
     return line, conductivity_at(line, runs, temperature_k, charge=charge, with_covariance=False)
 
 

@@ -67,7 +67,8 @@ def rsd_brownian(lags: FloatArray, n_frames: int, n_ions: int, dimensions: int =
     """
     # The result depends on ratios of times alone, so time is coarse-grained to keep the covariance small.
     scale = max(1, int(lags[-1] // _LONGEST_LAG_UNITS))
-    units = np.unique(np.maximum(1, np.round(np.asarray(lags) / scale).astype(int)))
+    first, last = (max(1, round(float(lag) / scale)) for lag in (lags[0], lags[-1]))
+    units = np.unique(np.linspace(first, last, _OLS_LAGS).round().astype(int))
     n_units = max(int(n_frames // scale), int(units[-1]) + 1)
     covariance = msd_covariance(units, n_units, (0.0, 1.0), _ONE_DIMENSION)
     weights = _ols_weights(units)
