@@ -186,10 +186,19 @@ class TransportSettings(Settings):
     """From trajectories to diffusivity and conductivity."""
 
     mobile_species: str = Field("Li", description="element of the mobile ion")
+    shortest_lag_ps: float | None = Field(
+        None, gt=0, description="shortest lag time of the fit; null: where ions have moved by half a squared hop"
+    )
     longest_lag_ps: float = Field(500.0, gt=0, description="longest lag time of the fit")
     longest_lag_fraction: float = Field(0.5, gt=0, le=0.9, description="and at most this part of the run")
     hop_length_angstrom: float | None = Field(
         None, gt=0, description="distance between neighbouring mobile-ion sites; null: from the structure"
+    )
+    estimator: Literal["ols", "gls"] = Field(
+        "ols", description="slope by ordinary least squares, or by generalised ones with the covariance of the lags"
+    )
+    error: Literal["largest", "he2018", "covariance", "block"] = Field(
+        "largest", description="error of a diffusivity: of He 2018, of the lags' covariance, of parts of the run"
     )
     report_temperature_k: float = Field(300.0, gt=0, description="temperature of the reported conductivity")
 

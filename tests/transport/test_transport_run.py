@@ -272,6 +272,23 @@ def test_the_window_is_the_settings_and_the_gate():
     assert short.rsd_he == pytest.approx(3.43 / np.sqrt(short.n_eff) + 0.04)
 
 
+def test_the_error_and_the_estimator_are_the_settings():
+    plain = analyse_run(walk(11), SETTINGS)
+    assert plain.error_method == "he2018"
+    for method, name in (("he2018", "rsd_he"), ("covariance", "rsd_covariance"), ("block", "rsd_block")):
+        run = analyse_run(walk(11), SETTINGS.model_copy(update={"error": method}))
+        assert run.error_method == method
+        assert run.diffusivity_std == pytest.approx(getattr(run, name) * run.diffusivity)
+        assert run.diffusivity == plain.diffusivity
+    gls = analyse_run(walk(11), SETTINGS.model_copy(update={"estimator": "gls", "error": "covariance"}))
+    assert (gls.diffusivity, gls.diffusivity_std) == pytest.approx(
+        (plain.diffusivity_gls, plain.diffusivity_gls_std)
+    )
+    assert gls.diffusivity_std < 0.6 * plain.rsd_covariance * plain.diffusivity
+    late = analyse_run(walk(11), SETTINGS.model_copy(update={"shortest_lag_ps": 20.0}))
+    assert late.fit_window_ps[0] == pytest.approx(20.0)
+
+
 def test_several_runs_to_their_conductivity():
     # Rates of an exact Arrhenius line with Ea = 0.25 eV through the rate of `walk` at 600 K
     k_b, runs = 8.617333e-5, []

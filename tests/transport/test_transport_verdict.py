@@ -72,6 +72,15 @@ def test_the_gate_of_he(rate, passes):
     assert 1 <= window.first <= window.last - 2 and window.last == 100
 
 
+@pytest.mark.parametrize(("shortest", "first"), [(0.05, 1), (2.0, 20), (99.0, 98)])
+def test_the_first_lag_can_be_given(shortest, first):
+    """In ps; the gate is asked for all the same, and three lags remain."""
+    window = fit_window(LAGS, 6 * LAGS, 10.0, HOP, shortest)
+    assert (window.first, window.last) == (first, 100)
+    assert window.passes == (6 * (LAGS[100] - LAGS[first]) >= 4.5)
+    assert not fit_window(LAGS, 0.4 * LAGS, 10.0, HOP, shortest).passes
+
+
 def test_hopped_ions_are_counted_once():
     positions = np.zeros((50, 4, 3))
     positions[10:, 0, 0] = 3.1  # hopped and stayed

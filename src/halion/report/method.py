@@ -75,16 +75,25 @@ def _dynamics(results: StudyResults, settings: StudySettings) -> str:
     )
 
 
+_ERRORS = {
+    "largest": "the largest of the rule of He et al. 2018{length}, the covariance of the fitted lags, and the "
+    "scatter between parts of the run",
+    "he2018": "that of the rule of He et al. 2018{length}",
+    "covariance": "that of the covariance of the fitted lags",
+    "block": "that of the scatter between parts of the run",
+}
+
+
 def _transport(results: StudyResults, settings: StudySettings) -> str:
     wanted = settings.transport
     hops = sorted({short(run.hop_length, 3) for run in results.runs})
     length = f" (hop length {' to '.join(dict.fromkeys((hops[0], hops[-1])))} Å)" if hops else ""
+    generalised = " by generalised least squares" if wanted.estimator == "gls" else ""
     text = (
         f"The mean squared displacement of {wanted.mobile_species}, with the drift of the framework removed, was "
-        f"averaged over all time origins and fitted by a straight line with free intercept up to lags of "
-        f"{wanted.longest_lag_ps:g} ps and at most {100 * wanted.longest_lag_fraction:g} % of the run; the error "
-        f"of the diffusivity is the larger of the rule of He et al. 2018{length} and that of independent Brownian "
-        "ions."
+        f"averaged over all time origins and fitted by a straight line with free intercept{generalised} up to lags "
+        f"of {wanted.longest_lag_ps:g} ps and at most {100 * wanted.longest_lag_fraction:g} % of the run; the error "
+        f"of the diffusivity is {_ERRORS[wanted.error].format(length=length)}."
     )
     fit = results.arrhenius
     if fit is not None:

@@ -1,4 +1,4 @@
-"""Runs that are extended where the plan says, until the conductivity is known well enough or the budget is spent."""
+"""Runs that are extended where the plan says, until the conductivity is known well enough or nothing is left."""
 
 from __future__ import annotations
 

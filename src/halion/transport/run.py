@@ -55,8 +55,8 @@ def analyse_run(trajectory: Trajectory, settings: TransportSettings) -> RunTrans
     refuse_short_window(trajectory, longest_ps)
     curves = _curves(trajectory, settings.mobile_species, longest_ps)
     lags, msd, n_ions = curves.lag_time_ps, curves.msd, curves.mobile.shape[1]
-    window = fit_window(lags, msd, longest_ps, length)
-    fit = fit_run(_displacements(trajectory, curves), window, length)
+    window = fit_window(lags, msd, longest_ps, length, settings.shortest_lag_ps)
+    fit = fit_run(_displacements(trajectory, curves), window, length, settings.error, settings.estimator)
     seen = _evidence(curves, fit, window, (length, framework_spacing(trajectory, settings.mobile_species)))
     verdict, reasons = judge(seen)
     bound = math.nan if verdict == "diffusive" else _upper_bound(curves, window, length)
@@ -78,7 +78,7 @@ def analyse_run(trajectory: Trajectory, settings: TransportSettings) -> RunTrans
         diffusivity=fit.diffusivity,
         diffusivity_std=fit.diffusivity_std,
         diffusivity_tensor=fit.tensor,
-        intercept=fit.fits.ols.intercept,
+        intercept=(fit.fits.gls if settings.estimator == "gls" else fit.fits.ols).intercept,
         rsd_he=fit.errors.he2018,
         rsd_brownian=fit.rsd_brownian,
         n_eff=fit.n_eff,

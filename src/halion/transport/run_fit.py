@@ -12,7 +12,7 @@ from halion.transport.directions import Motion, along_axes, tensor_with_errors
 from halion.transport.fit import LagsUsed, SlopeFits, fit_slopes, rsd_brownian
 from halion.transport.independence import ion_moments, ion_statistics
 from halion.transport.types import DirectionDiffusivity
-from halion.transport.uncertainty import DiffusivityErrors, ErrorMethod, diffusivity_errors, rsd_block
+from halion.transport.uncertainty import DiffusivityErrors, ErrorMethod, Estimator, diffusivity_errors, rsd_block
 from halion.transport.verdict import FitWindow, log_slope_band
 
 __all__ = ["Displacements", "RunFit", "error_in_words", "fit_run"]
@@ -24,7 +24,7 @@ class RunFit:
 
     Attributes:
         fits: both estimators of the slope, Angstrom^2 per frame.
-        diffusivity: slope / 6 of ordinary least squares.
+        diffusivity: slope / 6 of the estimator asked for.
         diffusivity_std: the error in use.
         diffusivity_gls, diffusivity_gls_std: of generalised least squares.
         tensor, tensor_std: (3, 3).
@@ -68,7 +68,13 @@ class Displacements:
     cell: FloatArray
 
 
-def fit_run(seen: Displacements, window: FitWindow, hop_length: float, method: ErrorMethod = "largest") -> RunFit:
+def fit_run(
+    seen: Displacements,
+    window: FitWindow,
+    hop_length: float,
+    method: ErrorMethod = "largest",
+    estimator: Estimator = "ols",
+) -> RunFit:
     """Diffusivity of one run by both estimators, with all its errors, and along its axes.
 
     Args:
@@ -76,6 +82,7 @@ def fit_run(seen: Displacements, window: FitWindow, hop_length: float, method: E
         window: lags of the fit.
         hop_length: a, Angstrom.
         method: which error counts.
+        estimator: which slope is the diffusivity; the tensor is by ordinary least squares.
     Raises:
         InputError: the error asked for cannot be had from this run.
     Checked by tests/transport/test_transport_coverage.py on replicas of known processes.
@@ -87,7 +94,7 @@ def fit_run(seen: Displacements, window: FitWindow, hop_length: float, method: E
     ions = ion_statistics(seen.positions, window.first, hop_length)
     fits = fit_slopes(lags, msd, n_frames, ions)
     n_eff = float(msd.max() * n_ions / hop_length**2)
-    errors = diffusivity_errors(fits, n_eff, rsd_block(seen.positions, lags, ions), method)
+    errors = diffusivity_errors(fits, n_eff, rsd_block(seen.positions, lags, ions), method, estimator)
     motion = Motion(
         lags=lags,
         tensor=tensor,
@@ -99,11 +106,12 @@ def fit_run(seen: Displacements, window: FitWindow, hop_length: float, method: E
         hop_length=hop_length,
     )
     per_slope = 1.0 / (6.0 * seen.frame_ps)
+    line = fits.gls if estimator == "gls" else fits.ols
     components, components_std = tensor_with_errors(motion)
     return RunFit(
         fits=fits,
-        diffusivity=fits.ols.slope * per_slope,
-        diffusivity_std=errors.used * abs(fits.ols.slope) * per_slope,
+        diffusivity=line.slope * per_slope,
+        diffusivity_std=errors.used * abs(line.slope) * per_slope,
         diffusivity_gls=fits.gls.slope * per_slope,
         diffusivity_gls_std=fits.gls_std * per_slope,
         tensor=components,

@@ -15,10 +15,19 @@ from halion.transport.covariance import IonStatistics
 from halion.transport.fit import SlopeFits, fit_line, fit_slopes, rsd_he
 from halion.transport.msd import msd_tensor
 
-__all__ = ["ERROR_METHODS", "DiffusivityErrors", "ErrorMethod", "diffusivity_errors", "rsd_block", "rsd_replica"]
+__all__ = [
+    "ERROR_METHODS",
+    "DiffusivityErrors",
+    "ErrorMethod",
+    "Estimator",
+    "diffusivity_errors",
+    "rsd_block",
+    "rsd_replica",
+]
 
 ErrorMethod = Literal["largest", "he2018", "covariance", "block", "replica"]
 ERROR_METHODS: tuple[str, ...] = get_args(ErrorMethod)
+Estimator = Literal["ols", "gls"]
 
 # With fewer parts or replicas their scatter is known to no better than 50 %.
 _FEWEST_PARTS, _MOST_PARTS = 4, 8
@@ -69,7 +78,7 @@ class DiffusivityErrors:
 
 
 def diffusivity_errors(
-    fits: SlopeFits, n_eff: float, block: float, method: ErrorMethod = "largest"
+    fits: SlopeFits, n_eff: float, block: float, method: ErrorMethod = "largest", estimator: Estimator = "ols"
 ) -> DiffusivityErrors:
     """All errors of the slope of one run.
 
@@ -78,16 +87,20 @@ def diffusivity_errors(
         n_eff: effective number of hops.
         block: `rsd_block`; NaN where the run is too short for it.
         method: which one counts.
+        estimator: of which slope; the block error, which is of ordinary least squares, is scaled as the
+            covariance's is.
     Raises:
         InputError: the method asked for cannot be had from one run of this length.
     Checked by tests/transport/test_transport_coverage.py on replicas of known processes.
     """
-    slope = abs(fits.ols.slope)
-    covariance = fits.ols_std / slope if slope > 0 else math.nan
+    ols, gls = (
+        std / abs(line.slope) if line.slope else math.nan
+        for line, std in ((fits.ols, fits.ols_std), (fits.gls, fits.gls_std))
+    )
     plain = DiffusivityErrors(
         he2018=rsd_he(max(n_eff, 1e-12)),
-        covariance=covariance,
-        block=block,
+        covariance=gls if estimator == "gls" else ols,
+        block=block * gls / ols if estimator == "gls" and ols > 0 else block,
         replica=math.nan,
         used=math.nan,
         method="",

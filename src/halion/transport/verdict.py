@@ -53,7 +53,9 @@ class FitWindow:
     passes: bool
 
 
-def fit_window(lag_time_ps: FloatArray, msd: FloatArray, longest_ps: float, length: float) -> FitWindow:
+def fit_window(
+    lag_time_ps: FloatArray, msd: FloatArray, longest_ps: float, length: float, shortest_ps: float | None = None
+) -> FitWindow:
     """Lags from MSD >= a^2/2 to the longest admissible one, with He's gate.
 
     Args:
@@ -61,11 +63,14 @@ def fit_window(lag_time_ps: FloatArray, msd: FloatArray, longest_ps: float, leng
         msd: (n_lags,) Angstrom^2.
         longest_ps: longest lag of the fit.
         length: hop length a, Angstrom.
+        shortest_ps: first lag of the fit; None: the first with MSD >= a^2/2. The gate is asked for all the same.
     """
     gate = _GATE * length**2
     last = int(np.searchsorted(lag_time_ps, longest_ps * (1 + 1e-9), side="right")) - 1
     above = np.flatnonzero(msd[: last + 1] >= gate)
     first = int(above[0]) if len(above) else max(1, last // 2)
+    if shortest_ps is not None:
+        first = min(int(np.searchsorted(lag_time_ps, shortest_ps * (1 - 1e-9))), max(1, last - 2))
     first = max(1, first)
     passes = bool(len(above)) and last - first + 1 >= _FEWEST_LAGS and msd[last] - msd[first] >= gate
     return FitWindow(min(first, max(1, last - 2)), last, passes)
