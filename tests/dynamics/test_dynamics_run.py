@@ -137,7 +137,6 @@ def test_progress_tells_the_state(tmp_path: Path) -> None:
     [
         {"temperature_k": 310.0},
         {"timestep_fs": 1.0},
-        {"n_steps": 50},
         {"seed": 2},
         {"thermostat_ps": 0.06},
         {"store_every_steps": 10},

@@ -142,8 +142,9 @@ def _has_momenta(atoms: Atoms) -> bool:
 
 def _header(run: MdRun, potential: Potential) -> Header:
     atoms, stage = run.atoms, run.stage
-    # How often the state reaches the disk does not change the trajectory.
-    settings = {name: value for name, value in to_record(stage).items() if name != "checkpoint_every_steps"}
+    # How often the state reaches the disk does not change the trajectory, nor does its end (unless it heats).
+    free = {"checkpoint_every_steps"} | (set() if stage.start_temperature_k is not None else {"n_steps"})
+    settings = {name: value for name, value in to_record(stage).items() if name not in free}
     inputs = {
         "integrator": _INTEGRATOR,
         "stage": settings,

@@ -2,7 +2,8 @@
 
 Each segment holds the frames since the one before and the full state at its end, and appears by one rename: a
 kill at any moment loses the running segment alone, and frames and state never disagree. A damaged segment is set
-aside under another name, with all that follow it, and the run resumes from the one before.
+aside under another name, with all that follow it, and the run resumes from the one before. A finished run that is
+asked for more steps goes on from its merged trajectory, with segments beside it until they are merged into it.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ class SegmentStore:
         """Whether the merged trajectory of these inputs is there; segments that a kill left beside it are removed.
 
         Raises:
-            RunFolderError: it is that of other inputs, or of a newer halion.
+            RunFolderError: it is that of other inputs, of more steps, or of a newer halion.
             TornFile: it is damaged.
         """
         if not self.trajectory_path.exists():
@@ -112,17 +113,22 @@ class SegmentStore:
         except DAMAGE as error:
             raise torn_trajectory(self.trajectory_path, error) from error
         self._refuse_other(header, self.trajectory_path)
-        self._remove_segments()
-        return True
+        self._refuse_longer(header.n_steps, self.trajectory_path)
+        is_whole = header.n_steps == self.header.n_steps
+        if is_whole or self._are_merged():
+            self._remove_segments()
+        return is_whole
 
     def resume(self) -> State | None:
         """The last stored state, or None to start; damaged segments and all after them are set aside.
 
         Raises:
-            RunFolderError: the segments are those of other inputs, or of a newer halion.
+            RunFolderError: the segments are those of other inputs, of more steps, or of a newer halion.
+            TornFile: the trajectory to be gone on with is damaged.
         """
-        self._n_segments, self._end_step = 0, -1
-        state = None
+        merged = self._merged()
+        self._n_segments, self._end_step = 0, -1 if merged is None else merged.end_step
+        state = None if merged is None else merged.state
         paths = segment_paths(self.folder)
         for k, path in enumerate(paths):
             try:
@@ -130,6 +136,7 @@ class SegmentStore:
             except TornFile as error:
                 _set_aside(paths[k:], error.what)
                 break
+            self._refuse_longer(segment.end_step, path)
             state, self._end_step, self._n_segments = segment.state, segment.end_step, k + 1
         return state
 
@@ -149,7 +156,7 @@ class SegmentStore:
         self._n_segments, self._end_step = self._n_segments + 1, end_step
 
     def merge(self) -> Path:
-        """Make the trajectory of all segments, then remove them.
+        """Make the trajectory of all segments, and of the shorter one that they go on from; then remove them.
 
         Raises:
             DiskFull: the segments are whole.
@@ -158,7 +165,12 @@ class SegmentStore:
         state: State = {}
 
         def blocks() -> Iterator[Frames]:
+            merged = self._merged()
             self._n_segments, self._end_step = 0, -1
+            if merged is not None:
+                state.update(merged.state)
+                self._end_step = merged.end_step
+                yield merged.frames
             for path in segment_paths(self.folder):
                 segment = self._next(path)
                 state.update(segment.state)
@@ -184,6 +196,32 @@ class SegmentStore:
                 fix="type the same command again: the run goes on from the last segment that fits",
             )
         return segment
+
+    def _merged(self) -> Segment | None:
+        """The merged trajectory, if there is one."""
+        if not self.trajectory_path.exists():
+            return None
+        try:
+            return read_segment(self.trajectory_path)
+        except TornFile as error:
+            raise torn_trajectory(self.trajectory_path, error) from error
+
+    def _are_merged(self) -> bool:
+        """Whether the segments beside a trajectory are those it was made of, and not those that go on from it."""
+        first = self.folder / "segment-000000.h5"  # removed last, so it is among any that a kill has left
+        merged = self._merged()
+        try:
+            return first.exists() and merged is not None and read_segment(first).end_step <= merged.end_step
+        except TornFile:
+            return False
+
+    def _refuse_longer(self, n_steps: int, path: Path) -> None:
+        if n_steps > self.header.n_steps:
+            raise RunFolderError(
+                f"this folder holds a longer run: {n_steps} steps, and {self.header.n_steps} are asked for",
+                where=str(path),
+                fix=f"ask for {n_steps} steps or more, or use a new folder",
+            )
 
     def _refuse_other(self, header: Header, path: Path) -> None:
         if header.inputs_digest == self.header.inputs_digest:
