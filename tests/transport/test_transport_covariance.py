@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from transport_walks import lattice_walk
 
 from halion.transport.covariance import IonStatistics, brownian_covariance, msd_covariance
-from halion.transport.fit import fit_line, fit_slopes
+from halion.transport.fit import fit_line, fit_slopes, rsd_brownian
 from halion.transport.independence import ion_statistics
 from halion.transport.msd import msd_tensor
 
@@ -161,6 +161,17 @@ def test_a_bent_curve_is_told_by_the_two_estimators():
     lags = np.arange(10, 500)
     ions = IonStatistics(n_independent=100.0, degrees_of_freedom=300.0)
     assert not fit_slopes(lags, np.sqrt(lags), 1000, ions).agree
+
+
+@pytest.mark.parametrize(("first", "last"), [(998, 1000), (990, 1000), (149, 151), (1, 3), (600, 1000), (1, 5000)])
+def test_windows_of_any_shape_are_fitted(first, last):
+    """A window that starts where half a squared hop is reached late is short against its last lag."""
+    lags = np.arange(first, last + 1)
+    ions = IonStatistics(n_independent=8.0, degrees_of_freedom=24.0, jump_length=3.0)
+    fits = fit_slopes(lags, 0.5 + 0.02 * lags, 2 * last, ions)
+    assert (fits.ols.slope, fits.gls.slope) == pytest.approx((0.02, 0.02), rel=1e-6)
+    assert 0 < fits.gls_std <= fits.ols_std * (1 + 1e-9)
+    assert 0 < rsd_brownian(lags, 2 * last, 8) < np.inf
 
 
 def test_nothing_that_rises_is_ordinary_least_squares():

@@ -331,6 +331,10 @@ def test_rows_hold_the_numbers():
     )
     (summary,) = summary_rows([run])
     assert summary["diffusivity_cm2_per_s"] == pytest.approx(run.diffusivity * 1e-4)
+    along = {one.name: one for one in run.along}
+    assert summary["diffusivity_ab_cm2_per_s"] == pytest.approx(along["ab"].diffusivity * 1e-4)
+    assert summary["diffusivity_c_star_std_cm2_per_s"] == pytest.approx(along["c*"].diffusivity_std * 1e-4)
+    assert summary["rsd_covariance"] == run.rsd_covariance
 
 
 def refuse(changed, match):

@@ -92,8 +92,8 @@ def _transport(results: StudyResults, settings: StudySettings) -> str:
     text = (
         f"The mean squared displacement of {wanted.mobile_species}, with the drift of the framework removed, was "
         f"averaged over all time origins and fitted by a straight line with free intercept{generalised} up to lags "
-        f"of {wanted.longest_lag_ps:g} ps and at most {100 * wanted.longest_lag_fraction:g} % of the run; the error "
-        f"of the diffusivity is {_ERRORS[wanted.error].format(length=length)}."
+        f"of {wanted.longest_lag_ps:g} ps and at most {100 * wanted.longest_lag_fraction:g} % of the run; the "
+        f"error of the diffusivity is {_ERRORS[wanted.error].format(length=length)}."
     )
     fit = results.arrhenius
     if fit is not None:

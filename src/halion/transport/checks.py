@@ -62,9 +62,12 @@ def _refuse_steps(trajectory: Trajectory) -> None:
         last = min(first + _FRAMES_PER_BLOCK, trajectory.n_frames - 1)
         steps = np.diff(trajectory.positions[first : last + 1].astype(float), axis=0)
         moved[first:last] = np.any(steps, axis=2).mean(axis=1)
-        parts = np.abs(steps @ np.linalg.inv(trajectory.cells[first:last])).max(axis=(1, 2))
-        k = int(np.argmax(parts))
-        largest = max(largest, (float(parts[k]), first + k))
+        inverse = np.linalg.inv(trajectory.cells[first:last])
+        # No step is a larger part of the cell than this; most trajectories stay far below half of it.
+        if np.abs(steps).max() * np.abs(inverse).sum(axis=1).max() > _LONGEST_STEP:
+            parts = np.abs(steps @ inverse).max(axis=(1, 2))
+            k = int(np.argmax(parts))
+            largest = max(largest, (float(parts[k]), first + k))
     if largest[0] > _LONGEST_STEP:
         raise TrajectoryError(
             f"an atom moves by {largest[0]:.2f} of the cell between frames {largest[1]} and {largest[1] + 1}: "

@@ -29,6 +29,7 @@ __all__ = [
 
 # Units of time to which the longest lag is coarse-grained: twice as many change the error by less than 1 %.
 _LONGEST_LAG_UNITS = 150
+_FEWEST_UNITS = 4
 # Lags of generalised least squares, evenly spaced in ln(lag): neighbours tell nearly the same.
 _GLS_LAGS = 24
 # Lags that stand for all of an ordinary least squares fit when its covariance is propagated.
@@ -66,7 +67,7 @@ def rsd_brownian(lags: FloatArray, n_frames: int, n_ions: int, dimensions: int =
         dimensions: Cartesian directions that enter.
     """
     # The result depends on ratios of times alone, so time is coarse-grained to keep the covariance small.
-    scale = max(1, int(lags[-1] // _LONGEST_LAG_UNITS))
+    scale = _stride(lags)
     first, last = (max(1, round(float(lag) / scale)) for lag in (lags[0], lags[-1]))
     units = np.unique(np.linspace(first, last, _OLS_LAGS).round().astype(int))
     n_units = max(int(n_frames // scale), int(units[-1]) + 1)
@@ -77,6 +78,11 @@ def rsd_brownian(lags: FloatArray, n_frames: int, n_ions: int, dimensions: int =
 
 
 _ONE_DIMENSION = IonStatistics(n_independent=1.0, degrees_of_freedom=1.0)
+
+
+def _stride(lags: FloatArray | IntArray) -> int:
+    """Frames per unit of time; a window that is short against its last lag keeps a few units."""
+    return max(1, min(int(lags[-1]) // _LONGEST_LAG_UNITS, int(lags[-1] - lags[0]) // _FEWEST_UNITS))
 
 
 def _ols_weights(x: FloatArray | IntArray) -> FloatArray:
@@ -168,7 +174,7 @@ class LagsUsed:
     @classmethod
     def of(cls, lags: IntArray, n_frames: int) -> LagsUsed:
         """Those of evenly spaced lags in frames."""
-        stride = max(1, int(lags[-1]) // _LONGEST_LAG_UNITS)
+        stride = _stride(lags)
         first, last = -(-int(lags[0]) // stride), int(lags[-1]) // stride
         even = np.unique(np.linspace(first, last, _OLS_LAGS).round().astype(int))
         spread = np.unique(np.geomspace(first, last, _GLS_LAGS).round().astype(int))

@@ -33,14 +33,26 @@ def summary_rows(runs: Sequence[RunTransport]) -> list[dict[str, float | str | i
             "verdict": run.verdict,
             "diffusivity_cm2_per_s": diffusivity_to_cm2_per_s(run.diffusivity),
             "diffusivity_std_cm2_per_s": diffusivity_to_cm2_per_s(run.diffusivity_std),
+            "diffusivity_gls_cm2_per_s": diffusivity_to_cm2_per_s(run.diffusivity_gls),
+            "diffusivity_gls_std_cm2_per_s": diffusivity_to_cm2_per_s(run.diffusivity_gls_std),
+            "error_method": run.error_method,
+            "rsd_he": run.rsd_he,
+            "rsd_covariance": run.rsd_covariance,
+            "rsd_block": run.rsd_block,
             "upper_bound_cm2_per_s": diffusivity_to_cm2_per_s(run.upper_bound),
             "n_eff": run.n_eff,
+            "n_independent": run.n_independent,
             "hopped_fraction": run.hopped_fraction,
             "log_slope": run.log_slope,
             "drift_angstrom": run.drift,
             "fit_from_ps": run.fit_window_ps[0],
             "fit_to_ps": run.fit_window_ps[1],
             "n_ions": run.n_ions,
+            **{
+                f"diffusivity_{one.name.replace('*', '_star')}{part}_cm2_per_s": diffusivity_to_cm2_per_s(value)
+                for one in run.along
+                for part, value in (("", one.diffusivity), ("_std", one.diffusivity_std))
+            },
             "source": run.source,
         }
         for run in runs
