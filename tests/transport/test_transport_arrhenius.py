@@ -15,7 +15,7 @@ from halion.errors import InputError
 from halion.records import from_record, to_record
 from halion.transport import Arrhenius, ArrheniusChoices, conductivity_at, fit_arrhenius, leave_one_out
 from halion.transport.arrhenius import ln_diffusivity_quantiles
-from halion.transport.conductivity import published_way, sigma_t
+from halion.transport.conductivity import paper_compat, sigma_t
 from halion.transport.line import weighted_quantiles
 from halion.units import BOLTZMANN_EV_PER_K, diffusivity_from_cm2_per_s, diffusivity_to_cm2_per_s
 
@@ -38,8 +38,8 @@ def llzo():
     return [run_at(t, diffusivity_from_cm2_per_s(d), error / d, n_ions=56, volume=12.98**3) for t, d, error in LLZO]
 
 
-def test_published_points_of_llzo_the_published_way():
-    line, sigma = published_way(llzo(), 300.0)
+def test_published_points_of_llzo_the_paper_compat():
+    line, sigma = paper_compat(llzo(), 300.0)
     # The code that came with He 2018 gives these; its Boltzmann constant, 8.617e-5 eV/K, has four digits.
     digits = 8.617e-5 / BOLTZMANN_EV_PER_K
     assert line.activation_energy * digits == pytest.approx(0.258128, abs=1e-6)

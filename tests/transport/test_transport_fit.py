@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from halion.transport.fit import brownian_covariance, fit_line, rsd_brownian, rsd_he
+from halion.transport.covariance import IonStatistics
+from halion.transport.fit import brownian_covariance, fit_line, fit_slopes, rsd_brownian, rsd_he
 from halion.transport.msd import msd_tensor
 
 
@@ -34,6 +35,18 @@ def test_brownian_floor_of_ordinary_least_squares(longest, constant):
     lags = np.arange(10, round(longest * n_frames) + 1)
     # Lags are coarse-grained to at most 400 units; 1.5 % is what that changes.
     assert rsd_brownian(lags, n_frames, 1, 1) == pytest.approx(constant, rel=0.015)
+
+
+@pytest.mark.parametrize(
+    ("shortest", "longest", "constant"),
+    # The same constants of generalised least squares; which lags it was given is not told, ours are 24.
+    [(0.005, 0.10, 0.151), (0.005, 0.25, 0.158), (0.005, 0.50, 0.171), (0.05, 0.25, 0.469), (0.05, 0.50, 0.475)],
+)
+def test_brownian_floor_of_generalised_least_squares(shortest, longest, constant):
+    n_frames = 2000
+    lags = np.arange(round(shortest * n_frames), round(longest * n_frames) + 1)
+    one = IonStatistics(n_independent=1.0, degrees_of_freedom=1.0)
+    assert fit_slopes(lags, 1.0 * lags, n_frames, one).gls_std == pytest.approx(constant, rel=0.05)
 
 
 def test_ions_and_directions_average():

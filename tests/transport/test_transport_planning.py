@@ -101,7 +101,17 @@ def test_a_run_that_was_too_short_must_become_longer():
     plan = plan_runs([*runs(), failed], PlanGoal(target_factor=1.01, budget_ps=1e5, piece_ps=100.0))
     (again,) = [run for run in plan.runs if run.temperature_k == 450.0]
     assert again.have_ps == 3000.0 and again.add_ps >= 1500.0
-    assert plan.factor_now == pytest.approx(factor_with((200.0,) * 3), rel=1e-6)  # it is not counted as measured
+    # not counted as measured; as a bound far above the line it says nothing
+    assert plan.factor_now == pytest.approx(factor_with((200.0,) * 3), rel=0.01)
+
+
+def test_upper_bounds_count_in_what_is_known_now():
+    """A cold bound narrows the line before any piece is run."""
+    bound = replace(bound_at(400.0, 0.4 * on_a_line(400.0, d0_cm2=3e-3), n_eff=400.0), length_ps=1000.0)
+    goal = PlanGoal(target_factor=1.01, budget_ps=0.0)
+    assert plan_runs([*runs(), bound], goal).factor_now < plan_runs(runs(), goal).factor_now
+    low, _, high, *_ = ln_diffusivity_quantiles(fit_arrhenius([*runs(), bound]), 300.0)
+    assert math.log(plan_runs([*runs(), bound], goal).factor_now) == pytest.approx(0.5 * (high - low))
 
 
 def test_one_temperature_needs_another():

@@ -1,7 +1,7 @@
 """From trajectories to diffusivity, activation energy and conductivity, each with its error."""
 
 from halion.transport.arrhenius import ArrheniusChoices, Influence, fit_arrhenius, leave_one_out
-from halion.transport.conductivity import conductivity_at, nernst_einstein, published_way, sigma_t
+from halion.transport.conductivity import conductivity_at, nernst_einstein, paper_compat, sigma_t
 from halion.transport.directions import Anisotropy, anisotropy
 from halion.transport.extension import Extension, extend_runs
 from halion.transport.fit import brownian_covariance, rsd_brownian, rsd_he
@@ -43,8 +43,8 @@ __all__ = [
     "leave_one_out",
     "msd_tensor",
     "nernst_einstein",
+    "paper_compat",
     "plan_runs",
-    "published_way",
     "read_trajectory",
     "rsd_brownian",
     "rsd_he",

@@ -14,7 +14,7 @@ from halion.transport.arrhenius import ArrheniusChoices, fit_arrhenius, ln_diffu
 from halion.transport.types import Arrhenius, Conductivity, RunTransport
 from halion.units import BOLTZMANN_EV_PER_K, conductivity_to_ms_per_cm
 
-__all__ = ["conductivity_at", "nernst_einstein", "published_way", "sigma_t"]
+__all__ = ["conductivity_at", "nernst_einstein", "paper_compat", "sigma_t"]
 
 _SIGMA_95 = 1.959963984540054  # 97.5 % quantile of the normal distribution
 _SIGMA_95_ONE_SIDED = 1.6448536269514722  # 95 % quantile
@@ -153,7 +153,7 @@ def _divided(plain: Conductivity, haven: tuple[float, float]) -> Conductivity:
     )
 
 
-def published_way(
+def paper_compat(
     runs: Sequence[RunTransport], temperature_k: float, *, charge: float = 1.0
 ) -> tuple[Arrhenius | None, Conductivity]:
     """Activation energy and conductivity as He 2018 and the study (arXiv:2510.09861) print them.

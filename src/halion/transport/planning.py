@@ -17,7 +17,7 @@ import numpy as np
 
 from halion.arrays import FloatArray
 from halion.errors import InputError
-from halion.transport.arrhenius import fit_arrhenius, meant_temperature
+from halion.transport.arrhenius import fit_arrhenius, ln_diffusivity_quantiles, meant_temperature
 from halion.transport.fit import rsd_he
 from halion.transport.types import RunTransport
 from halion.units import BOLTZMANN_EV_PER_K
@@ -129,10 +129,10 @@ def plan_runs(runs: Sequence[RunTransport], goal: PlanGoal) -> RunPlan:
     times = np.array([one.have_ps for one in options])
     target = math.log(goal.target_factor)
     gradient = _gradient(goal.temperature_k)
-    now = _spread(options, times, gradient, has_prior=False)
+    now = _spread_now(runs, goal.temperature_k)
     spent, order = 0.0, []
     for _ in range(_MOST_PIECES):
-        if _spread(options, times, gradient, has_prior=False) <= target:
+        if now <= target or _spread(options, times, gradient, has_prior=False) <= target:
             break
         best = _best_piece(options, times, gradient, (goal.piece_ps, goal.budget_ps - spent))
         if best is None:
@@ -141,7 +141,7 @@ def plan_runs(runs: Sequence[RunTransport], goal: PlanGoal) -> RunPlan:
         times[which] += piece
         spent += piece
         order += [which] if which not in order else []
-    expected = _spread(options, times, gradient, has_prior=False)
+    expected = min(now, _spread(options, times, gradient, has_prior=False))
     planned = tuple(
         PlannedRun(
             temperature_k=options[k].temperature_k,
@@ -251,6 +251,15 @@ def _spread(options: Sequence[_Option], times: FloatArray, gradient: FloatArray,
     return math.sqrt(float(gradient @ np.linalg.solve(precision, gradient)))
 
 
+def _spread_now(runs: Sequence[RunTransport], temperature_k: float) -> float:
+    """Of the line through what is there, upper bounds included; a plan counts on measured values alone."""
+    line = fit_arrhenius(runs)
+    if line is None:
+        return math.inf
+    low, _, high, *_ = ln_diffusivity_quantiles(line, temperature_k)
+    return 0.5 * (high - low)
+
+
 def _best_piece(
     options: Sequence[_Option], times: FloatArray, gradient: FloatArray, limits: tuple[float, float]
 ) -> tuple[int, float] | None:
@@ -274,15 +283,17 @@ def _factor(spread: float) -> float:
 
 
 def _words(planned: tuple[PlannedRun, ...], goal: PlanGoal, spreads: tuple[float, float]) -> str:
-    now, expected = (f"a factor of {_factor(one):.2g}" if math.isfinite(one) else "nothing" for one in spreads)
+    now, expected = (
+        f"known to a factor of {_factor(one):.2g}" if math.isfinite(one) else "unknown" for one in spreads
+    )
     at = f"at {goal.temperature_k:g} K"
     if not planned:
         if spreads[0] <= math.log(goal.target_factor):
-            return f"Enough: the conductivity {at} is known to {now}."
-        return f"No piece fits the budget of {goal.budget_ps:g} ps: the conductivity {at} is known to {now}."
+            return f"Enough: the conductivity {at} is {now}."
+        return f"No piece fits the budget of {goal.budget_ps:g} ps: the conductivity {at} is {now}."
     parts = ", ".join(f"{one.add_ps:.0f} ps at {one.temperature_k:g} K" for one in planned)
     met = "which meets" if spreads[1] <= math.log(goal.target_factor) else "which does not meet"
     return (
-        f"Add {parts}: the conductivity {at}, now known to {now}, would be known to {expected}, {met} the target "
+        f"Add {parts}: the conductivity {at}, now {now}, would be {expected}, {met} the target "
         f"of {goal.target_factor:g}."
     )
