@@ -12,7 +12,15 @@ from arrhenius_runs import bound_at, on_a_line, run_at
 from transport_walks import HOP, SETTINGS, in_framework, lattice_walk
 
 from halion.errors import InputError
-from halion.transport import PlanGoal, analyse_run, compare_sizes, extend_runs, fit_arrhenius, plan_runs
+from halion.transport import (
+    PlanGoal,
+    analyse_run,
+    compare_sizes,
+    extend_runs,
+    fit_arrhenius,
+    plan_runs,
+    with_replica_scatter,
+)
 from halion.transport.arrhenius import ln_diffusivity_quantiles
 from halion.units import BOLTZMANN_EV_PER_K
 
@@ -219,3 +227,19 @@ def test_replicas_that_scatter_more_than_their_errors_raise_them():
     assert np.mean(inside) == pytest.approx(0.68, abs=0.08)
     three = [run_at(500.0, on_a_line(500.0) * f, 0.1) for f in (0.5, 1, 2)] + [run_at(600.0, on_a_line(600.0), 0.1)]
     assert fit_arrhenius(three).diffusivity_std == pytest.approx(0.1 * fit_arrhenius(three).diffusivity)
+
+
+def test_the_scatter_of_replicas_is_stored_and_counts_where_it_is_the_largest():
+    factors = (0.6, 0.8, 1.0, 1.2, 1.4)  # standard deviation 0.316 of the mean
+    wide = [run_at(500.0, f * on_a_line(500.0), 0.1) for f in factors]
+    others = [run_at(600.0, on_a_line(600.0), 0.1), bound_at(500.0, 1.0)]
+    found = with_replica_scatter([*wide, *others])
+    assert [run.rsd_replica for run in found[:5]] == pytest.approx([math.sqrt(0.1)] * 5)
+    assert all(run.error_method == "replica" for run in found[:5])
+    assert found[0].diffusivity_std == pytest.approx(math.sqrt(0.1) * wide[0].diffusivity)
+    assert math.isnan(found[5].rsd_replica) and found[5].diffusivity_std == others[0].diffusivity_std
+    assert found[6] == others[1]
+    narrow = with_replica_scatter([replace(run, diffusivity_std=run.diffusivity) for run in wide])
+    assert [run.rsd_replica for run in narrow] == pytest.approx([math.sqrt(0.1)] * 5)
+    assert all(run.diffusivity_std == run.diffusivity for run in narrow)
+    assert all(math.isnan(run.rsd_replica) for run in with_replica_scatter(wide[:3]))

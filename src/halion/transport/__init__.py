@@ -10,6 +10,7 @@ from halion.transport.msd import msd_tensor
 from halion.transport.planning import PlanGoal, PlannedRun, RunPlan, plan_runs
 from halion.transport.readers import read_trajectory
 from halion.transport.regimes import Regimes, compare_regimes
+from halion.transport.replicas import with_replica_scatter
 from halion.transport.run import analyse_run, analyse_trajectories
 from halion.transport.sizes import SizeComparison, compare_sizes
 from halion.transport.tables import run_rows, summary_rows
@@ -51,4 +52,5 @@ __all__ = [
     "run_rows",
     "sigma_t",
     "summary_rows",
+    "with_replica_scatter",
 ]

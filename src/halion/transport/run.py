@@ -17,6 +17,7 @@ from halion.transport.conductivity import conductivity_at
 from halion.transport.fit import rsd_he
 from halion.transport.hops import framework_spacing, hop_length, hopped_fraction
 from halion.transport.msd import framework_drift, msd_tensor, without_drift
+from halion.transport.replicas import with_replica_scatter
 from halion.transport.run_fit import Displacements, RunFit, error_in_words, fit_run
 from halion.transport.types import Arrhenius, Conductivity, RunTransport, Verdict
 from halion.transport.verdict import Evidence, FitWindow, fit_window, is_melted, judge, leaving_elements, log_slope
@@ -183,6 +184,7 @@ def analyse_trajectories(
         runs, Arrhenius line or None, conductivity or None (when no temperature is known).
     """
     runs = tuple(analyse_run(trajectory, settings) for trajectory in trajectories)
+    runs = with_replica_scatter(runs) if settings.error == "largest" else runs
     if not runs or not all(np.isfinite(run.temperature_k) for run in runs):
         return runs, None, None
     arrhenius = fit_arrhenius(runs)

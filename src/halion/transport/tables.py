@@ -39,6 +39,7 @@ def summary_rows(runs: Sequence[RunTransport]) -> list[dict[str, float | str | i
             "rsd_he": run.rsd_he,
             "rsd_covariance": run.rsd_covariance,
             "rsd_block": run.rsd_block,
+            "rsd_replica": run.rsd_replica,
             "upper_bound_cm2_per_s": diffusivity_to_cm2_per_s(run.upper_bound),
             "n_eff": run.n_eff,
             "n_independent": run.n_independent,

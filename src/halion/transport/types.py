@@ -74,13 +74,14 @@ class RunTransport:
         rsd_covariance: relative standard deviation by the covariance of the fitted lags: hops, vibration, and ions
             that move together included.
         rsd_block: by the scatter between parts of the run; NaN where it is too short for four.
-        error_method: which error `diffusivity_std` is: he2018, covariance or block.
+        error_method: which error `diffusivity_std` is: he2018, covariance, block or replica.
         n_independent: ions that move independently of each other.
         diffusivity_gls, diffusivity_gls_std: generalised least squares, Angstrom^2/ps.
         estimators_agree: whether ordinary and generalised least squares agree (99 %).
         diffusivity_tensor_std: (3, 3) standard deviations, Angstrom^2/ps.
         along: diffusivity along cell vectors a, b, c, in the ab plane, and along its normal c*.
         log_slope_band: where 99 % of diffusive runs of this kind have their log-log slope.
+        rsd_replica: relative standard deviation of one run among four or more at its temperature; NaN for fewer.
     """
 
     source: str
@@ -120,6 +121,7 @@ class RunTransport:
     diffusivity_tensor_std: FloatArray | None = None
     along: tuple[DirectionDiffusivity, ...] = ()
     log_slope_band: tuple[float, float] = (math.nan, math.nan)
+    rsd_replica: float = math.nan
 
     @property
     def is_diffusive(self) -> bool:
