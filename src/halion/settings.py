@@ -203,6 +203,18 @@ class TransportSettings(Settings):
     report_temperature_k: float = Field(300.0, gt=0, description="temperature of the reported conductivity")
 
 
+class ExtensionSettings(Settings):
+    """Runs that are made longer until the conductivity is known well enough."""
+
+    target_factor: float | None = Field(
+        None,
+        gt=1,
+        description="68 % interval wanted, a factor either way, e.g. 1.5; null: runs stay as they are",
+    )
+    budget_ps: float = Field(2000.0, ge=0, description="most time that may be added, over all temperatures")
+    piece_ps: float = Field(100.0, gt=0, description="least time added to a run at once")
+
+
 class MachineSettings(Settings):
     """Where the work runs."""
 
@@ -220,4 +232,5 @@ class StudySettings(Settings):
     ranking: RankingSettings = RankingSettings()
     dynamics: DynamicsSettings = DynamicsSettings()
     transport: TransportSettings = TransportSettings()
+    extension: ExtensionSettings = ExtensionSettings()
     machine: MachineSettings = MachineSettings()

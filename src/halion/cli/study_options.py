@@ -40,6 +40,13 @@ Temperatures = Annotated[str | None, typer.Option(metavar="K,K,...", help="Tempe
 ProductionPs = Annotated[
     float | None, typer.Option(metavar="PS", help="Length of the production at each temperature.")
 ]
+Target = Annotated[
+    float | None,
+    typer.Option(metavar="FACTOR", help="Make runs longer until the 68 % interval is this factor, e.g. 1.5."),
+]
+BudgetPs = Annotated[
+    float | None, typer.Option(metavar="PS", help="Most time that --target may add, over all. (default: 2000)")
+]
 Seed = Annotated[int | None, typer.Option(metavar="N", help="Seed of the initial velocities. (default: 0)")]
 Workers = Annotated[int | None, typer.Option(metavar="N", help="Processes at once. (default: one per core)")]
 SetKeys = Annotated[
@@ -60,6 +67,8 @@ class StudyOverrides:
     potential: str | None = None
     temperatures: str | None = None
     production_ps: float | None = None
+    target: float | None = None
+    budget_ps: float | None = None
     seed: int | None = None
     workers: int | None = None
     device: str | None = None
@@ -80,6 +89,8 @@ class StudyOverrides:
             "dynamics.potential": self.potential,
             "dynamics.temperatures_k": numbers(self.temperatures, "--temperatures", "K"),
             "dynamics.production_ps": self.production_ps,
+            "extension.target_factor": self.target,
+            "extension.budget_ps": self.budget_ps,
             "dynamics.seed": self.seed,
             "machine.workers": self.workers,
             "machine.device": self.device,

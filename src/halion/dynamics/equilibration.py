@@ -135,7 +135,12 @@ def produce(
     Checked by tests/dynamics/test_dynamics_equilibration.py.
     """
     (error,) = produce_batch(
-        [(folder, equilibration)], potential, settings, at_once=1, progress=progress, stop=stop
+        [(folder, equilibration, settings.production_ps)],
+        potential,
+        settings,
+        at_once=1,
+        progress=progress,
+        stop=stop,
     )
     if error is not None:
         raise error
@@ -143,7 +148,7 @@ def produce(
 
 
 def produce_batch(
-    starts: Sequence[tuple[Path | str, Equilibration]],
+    starts: Sequence[tuple[Path | str, Equilibration, float]],
     potential: Potential,
     settings: DynamicsSettings,
     *,
@@ -154,15 +159,15 @@ def produce_batch(
     """Many productions through one batch; see `produce` and `run_batch`.
 
     Args:
-        starts: (folder, equilibration) of each.
+        starts: (folder, equilibration, length in ps) of each; a production that is there already is made as long.
     Returns:
         For each None, or what ended it.
     """
     runs = []
-    for folder, equilibration in starts:
+    for folder, equilibration, length_ps in starts:
         start = equilibration.atoms.copy()
         start.set_momenta(equilibration.momenta)
-        stage = _stage(settings, settings.production_ps, equilibration.temperature_k, "nvt")
+        stage = _stage(settings, length_ps, equilibration.temperature_k, "nvt")
         runs.append(MdRun(folder=Path(folder), atoms=start, stage=stage))
     return run_batch(runs, potential, at_once=at_once, progress=progress, stop=stop)
 

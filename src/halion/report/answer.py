@@ -113,6 +113,7 @@ def report_text(results: StudyResults) -> str:
     lines = [f"{results.title}: {answer.quantity}{joined}{answer.value}"]
     lines += [f"  {interval}" for interval in answer.intervals]
     lines += [f"  Ea: {answer.activation_energy}", f"  {answer.verdict}", f"  ({answer.light_reason})"]
+    lines += [f"  {results.extension}"] if results.extension else []
     lines += [f"  caveat: {caveat}" for caveat in results.caveats]
     if results.runs:
         lines += ["", *_aligned([_HEADER, *(_row(run) for run in _by_temperature(results))])]

@@ -104,7 +104,7 @@ def _transport(results: StudyResults, settings: StudySettings) -> str:
             f"Nernst-Einstein relation the conductivity at {wanted.report_temperature_k:g} K, with the full "
             "covariance of the fit and the Haven ratio taken as one."
         )
-    return text
+    return f"{text} {results.extension}".rstrip()
 
 
 def study_yaml(results: StudyResults) -> str:

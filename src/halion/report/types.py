@@ -42,6 +42,7 @@ class StudyResults:
         failures: steps that refused, e.g. a melted framework.
         settings: the resolved settings of the study.
         provenance: versions, commit, hashes, seeds, machine, times.
+        extension: which runs were made longer, and whether it was enough; empty where nothing was asked for.
         caveats: what a reader must know first (e.g. what a quick preset costs in certainty).
     """
 
@@ -60,3 +61,4 @@ class StudyResults:
     settings: Mapping[str, Any]
     provenance: Mapping[str, Any]
     caveats: tuple[str, ...]
+    extension: str = ""

@@ -22,12 +22,12 @@ from halion.files import read_json, write_json
 from halion.potentials import Potential, load_potential
 from halion.progress import Progress
 from halion.ranking import relax_each
-from halion.records import decode, to_record
+from halion.records import decode, from_record, to_record
 from halion.settings import DynamicsSettings, RankingSettings
 from halion.study.engine import stop_requested
 from halion.study.step import Step
 
-__all__ = ["dynamics_job", "read_progress", "relax_job"]
+__all__ = ["dynamics_job", "extension_job", "read_progress", "relax_job"]
 
 _PROGRESS_EVERY_S = 1.0
 
@@ -67,7 +67,7 @@ def dynamics_job(*folders: str) -> None:
         # Early, so that a report of an unfinished study can show the volume.
         write_json(step.folder / "equilibration.json", to_record(equilibration))
     outcomes = produce_batch(
-        [(step.folder / "production", equilibration) for step, equilibration in going],
+        [(step.folder / "production", equilibration, settings.production_ps) for step, equilibration in going],
         potential,
         settings,
         progress=_progress([step for step, _ in going], "production"),
@@ -77,6 +77,33 @@ def dynamics_job(*folders: str) -> None:
     for (step, _), outcome in zip(going, outcomes, strict=True):
         if outcome is None:
             step.commit({"trajectory": "production/trajectory.h5", "potential": _identity(potential)})
+
+
+def extension_job(*folders: str) -> None:
+    """Make the productions of earlier steps longer, all in one batch."""
+    steps, inputs = _steps(folders)
+    settings = DynamicsSettings(**inputs[0]["settings"])
+    potential = _potential(settings.potential, inputs[0]["device"])
+    earlier = [step.folder.joinpath(each["earlier"]) for step, each in zip(steps, inputs, strict=True)]
+    outcomes = produce_batch(
+        [
+            (
+                folder / "production",
+                from_record(Equilibration, read_json(folder / "equilibration.json")),
+                each["ps"],
+            )
+            for folder, each in zip(earlier, inputs, strict=True)
+        ],
+        potential,
+        settings,
+        progress=_progress(steps, "production"),
+        stop=stop_requested,
+    )
+    _end_refused(steps, outcomes)
+    for step, each, outcome in zip(steps, inputs, outcomes, strict=True):
+        if outcome is None:
+            trajectory = f"{each['earlier']}/production/trajectory.h5"
+            step.commit({"trajectory": trajectory, "potential": _identity(potential)})
 
 
 def _end_refused(steps: Sequence[Step], outcomes: Sequence[object]) -> None:

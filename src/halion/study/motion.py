@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
+from pathlib import Path
 
 from halion.dynamics import Equilibration, open_trajectory
 from halion.files import read_json
@@ -72,14 +74,16 @@ def transport(
     """Diffusivity with error and verdict of every temperature whose run ended well."""
     runs = []
     wanted = settings.transport
-    ended_well = {temperature_k: step for temperature_k, step in steps.items() if not refusal_of(step)}
-    for k, (temperature_k, earlier) in enumerate(ended_well.items()):
+    ended_well = [step for step in steps.values() if not refusal_of(step)]
+    for k, earlier in enumerate(ended_well):
+        # 6-transport/400K, and 6-transport/round-1-400K of a run that was made longer
+        name = "-".join(earlier.folder.relative_to(folder.step_folder()).parts[1:])
         step = Step(
-            folder.step_folder("6-transport", f"{temperature_k:g}K"),
+            folder.step_folder("6-transport", name),
             {"dynamics": earlier.inputs_digest, "settings": wanted.model_dump(mode="json")},
         )
         if not step.is_done:
-            path = earlier.folder / earlier.value()["trajectory"]
+            path = Path(os.path.normpath(earlier.folder / earlier.value()["trajectory"]))
             # Where the folder lies is no part of a result.
             trajectory = replace(open_trajectory(path), source=str(path.relative_to(folder.path)))
             step.begin().commit(to_record(analyse_run(trajectory, wanted)))

@@ -17,7 +17,7 @@ from halion.ranking import Ranking
 from halion.records import from_record
 from halion.report import Failure, StudyResults, write_report
 from halion.settings import StudySettings
-from halion.study import motion, structures
+from halion.study import extension, motion, structures
 from halion.study.caveats import caveats_of
 from halion.study.context import Context, refusal_of
 from halion.study.engine import LocalEngine, default_workers
@@ -89,7 +89,8 @@ def _run_stages(context: Context) -> dict[str, str]:
         relaxed = structures.relaxations(context, engine, found)
         table = structures.ranking(context, found, relaxed)
         moved = motion.dynamics(context, engine, table)
-    motion.transport(context.folder, context.settings, moved, context.board.progress("transport"))
+        motion.transport(context.folder, context.settings, moved, context.board.progress("transport"))
+        extension.extend(context, engine, moved)
     return _potentials([*(step for _, step in relaxed), *moved.values()])
 
 
@@ -115,7 +116,8 @@ def collect_results(folder: RunFolder) -> StudyResults:
     found = load_orderings(folder.step_folder("1-orderings") / "orderings.h5")
     table = from_record(Ranking, Step(folder.step_folder("4-ranking"), {}).value())
     steps = motion.dynamics_steps(folder, settings, table)
-    runs = motion.transport(folder, settings, {key: step for key, step in steps.items() if step.is_done})
+    done = {kelvin: step for kelvin, step in steps.items() if step.is_done}
+    runs = extension.runs_of(folder, settings, done)
     equilibrations = [motion.read_equilibration(step) for step in steps.values()]
     arrhenius = fit_arrhenius(runs)
     provenance = folder.path / "provenance.json"
@@ -135,6 +137,7 @@ def collect_results(folder: RunFolder) -> StudyResults:
         failures=_failures(folder, settings, steps),
         settings=settings.model_dump(mode="json"),
         provenance=read_json(provenance) if provenance.exists() else {},
+        extension=extension.word_of_extension(folder, settings, done),
         caveats=caveats_of(settings, crystal, found.composition, n_atoms=n_atoms),
     )
 

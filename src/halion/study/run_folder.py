@@ -26,6 +26,8 @@ __all__ = ["SCHEMA", "RunFolder", "study_status"]
 SCHEMA = 1
 # How many workers there are does not change what a study is; on another device it would end in other bits.
 _IDENTITY_OF_MACHINE = "device"
+# What may be asked anew of a study: it adds to what is there and changes none of it.
+_CHANGES = "extension"
 
 
 class RunFolder:
@@ -76,7 +78,10 @@ class RunFolder:
         """
         wanted = _identity_of(settings)
         if self.is_study:
-            _refuse_other_study(self._identity(), wanted, self.path)
+            found = self._identity()
+            _refuse_other_study(found, wanted, self.path)
+            if found["settings"].get(_CHANGES) != wanted["settings"][_CHANGES]:
+                write_json(self.path / "study.json", wanted)
             return
         strangers = [entry.name for entry in self.path.iterdir() if entry.name not in ("lock", "crystal")]
         if strangers:
@@ -174,7 +179,10 @@ def _refuse_other_study(found: dict[str, Any], wanted: dict[str, Any], path: Pat
     if found["crystal_sha256"] != wanted["crystal_sha256"] and wanted["crystal_sha256"] is not None:
         difference = "the crystal file has another content"
     else:
-        differences = list(_differences(found["settings"], wanted["settings"]))
+        kept = [
+            {key: value for key, value in each["settings"].items() if key != _CHANGES} for each in (found, wanted)
+        ]
+        differences = list(_differences(*kept))
         if not differences:
             return
         difference = "; ".join(differences[:4]) + (" ..." if len(differences) > 4 else "")
