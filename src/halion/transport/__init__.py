@@ -1,6 +1,7 @@
 """From trajectories to diffusivity, activation energy and conductivity, each with its error."""
 
 from halion.transport.arrhenius import ArrheniusChoices, Influence, fit_arrhenius, leave_one_out
+from halion.transport.collective import HavenRatio, charge_msd, haven_ratio, pool_haven
 from halion.transport.conductivity import conductivity_at, nernst_einstein, paper_compat, sigma_t
 from halion.transport.directions import Anisotropy, anisotropy
 from halion.transport.extension import Extension, extend_runs
@@ -23,6 +24,7 @@ __all__ = [
     "Conductivity",
     "DirectionDiffusivity",
     "Extension",
+    "HavenRatio",
     "Influence",
     "PlanGoal",
     "PlannedRun",
@@ -35,17 +37,20 @@ __all__ = [
     "analyse_trajectories",
     "anisotropy",
     "brownian_covariance",
+    "charge_msd",
     "compare_regimes",
     "compare_sizes",
     "conductivity_at",
     "extend_runs",
     "fit_arrhenius",
+    "haven_ratio",
     "hop_length",
     "leave_one_out",
     "msd_tensor",
     "nernst_einstein",
     "paper_compat",
     "plan_runs",
+    "pool_haven",
     "read_trajectory",
     "rsd_brownian",
     "rsd_he",
