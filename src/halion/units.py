@@ -19,6 +19,8 @@ PS_PER_ASE_TIME = 0.010180505710759416
 # e^2 / (4 pi epsilon_0): the energy of two elementary charges one Angstrom apart, in eV.
 COULOMB_EV_ANGSTROM = 14.399645478425668
 
+BOHR_ANGSTROM = 0.529177210903
+
 
 def pressure_from_gpa(pressure_gpa: float) -> float:
     """Pressure in eV/Angstrom^3 from GPa."""
@@ -48,6 +50,16 @@ def time_to_ase(time_ps: float) -> float:
 def time_from_ase(time_ase: float) -> float:
     """Time in ps from ASE's unit."""
     return time_ase * PS_PER_ASE_TIME
+
+
+def length_to_bohr(length: float) -> float:
+    """Length in Bohr radii from Angstrom."""
+    return length / BOHR_ANGSTROM
+
+
+def length_from_bohr(length_bohr: float) -> float:
+    """Length in Angstrom from Bohr radii."""
+    return length_bohr * BOHR_ANGSTROM
 
 
 def conductivity_to_ms_per_cm(conductivity: float) -> float:

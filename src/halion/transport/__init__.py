@@ -3,6 +3,16 @@
 from halion.transport.arrhenius import ArrheniusChoices, Influence, fit_arrhenius, leave_one_out
 from halion.transport.collective import HavenRatio, charge_msd, haven_ratio, pool_haven
 from halion.transport.conductivity import conductivity_at, nernst_einstein, paper_compat, sigma_t
+from halion.transport.density import (
+    IonDensity,
+    count_ions,
+    fold,
+    grid_shape,
+    ion_density,
+    smooth,
+    write_chgcar,
+    write_cube,
+)
 from halion.transport.directions import Anisotropy, anisotropy
 from halion.transport.extension import Extension, extend_runs
 from halion.transport.fit import brownian_covariance, rsd_brownian, rsd_he
@@ -26,6 +36,7 @@ __all__ = [
     "Extension",
     "HavenRatio",
     "Influence",
+    "IonDensity",
     "PlanGoal",
     "PlannedRun",
     "Regimes",
@@ -41,10 +52,14 @@ __all__ = [
     "compare_regimes",
     "compare_sizes",
     "conductivity_at",
+    "count_ions",
     "extend_runs",
     "fit_arrhenius",
+    "fold",
+    "grid_shape",
     "haven_ratio",
     "hop_length",
+    "ion_density",
     "leave_one_out",
     "msd_tensor",
     "nernst_einstein",
@@ -56,6 +71,9 @@ __all__ = [
     "rsd_he",
     "run_rows",
     "sigma_t",
+    "smooth",
     "summary_rows",
     "with_replica_scatter",
+    "write_chgcar",
+    "write_cube",
 ]
