@@ -49,6 +49,8 @@ SETTINGS_OF = {
     "mobile": "transport.mobile_species",
     "longest_lag_ps": "transport.longest_lag_ps",
     "report_temperature": "transport.report_temperature_k",
+    "estimator": "transport.estimator",
+    "error": "transport.error",
 }
 # Defaults that are words for what happens, not values of the settings.
 WORDS = {

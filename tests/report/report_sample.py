@@ -23,8 +23,10 @@ from halion.ranking.types import (
     Relaxation,
 )
 from halion.report.types import Failure, StudyResults
+from halion.settings import TransportSettings
 from halion.study_file import resolve
-from halion.transport.types import Arrhenius, Conductivity, RunTransport
+from halion.transport import summarise_runs
+from halion.transport.types import Arrhenius, Conductivity, DirectionDiffusivity, RunTransport
 from halion.units import BOLTZMANN_EV_PER_K, conductivity_to_ms_per_cm
 
 CELL = (6.9188, 11.9742, 6.8635, 90.0, 109.78, 90.0)
@@ -225,6 +227,15 @@ def run(kelvin: float, *, verdict: str = "diffusive") -> RunTransport:
         diffusivity=slope / 6,
         diffusivity_std=rsd * slope / 6,
         diffusivity_tensor=slope / 2 * shares,
+        rsd_covariance=0.21,
+        rsd_block=0.33,
+        rsd_replica=0.44,
+        error_method="he2018",
+        n_independent=9.5,
+        diffusivity_gls=slope / 6 * 1.02,
+        diffusivity_gls_std=0.19 * slope / 6,
+        diffusivity_tensor_std=0.3 * slope / 2 * (shares + 0.05),
+        along=tuple(along(name, share, slope) for name, share in (("a", 1.08), ("ab", 1.1), ("c*", 0.78))),
         intercept=0.88,
         rsd_he=rsd,
         rsd_brownian=0.174,
@@ -240,6 +251,20 @@ def run(kelvin: float, *, verdict: str = "diffusive") -> RunTransport:
             else ("The mean squared displacement stays flat: the ions vibrate on their sites.",)
         ),
         upper_bound=math.nan if moves else 0.0041,
+    )
+
+
+def along(name: str, share: float, slope: float) -> DirectionDiffusivity:
+    value = share * slope / 6
+    return DirectionDiffusivity(
+        name=name,
+        directions=np.eye(3)[:1],
+        diffusivity=value,
+        diffusivity_std=0.25 * value,
+        diffusivity_gls=value,
+        diffusivity_gls_std=0.2 * value,
+        rsd_covariance=0.2,
+        rsd_he=0.25,
     )
 
 
@@ -328,6 +353,8 @@ def complete() -> StudyResults:
         ranking=ranking(),
         equilibrations=tuple(equilibration(kelvin) for kelvin in TEMPERATURES),
         runs=runs,
+        summary=summarise_runs(runs, TransportSettings()),
+        extension="Runs were made longer by 6 ps at 450 K.",
         arrhenius=fit,
         conductivity=conductivity(fit),
         failures=(),
@@ -345,13 +372,17 @@ def complete() -> StudyResults:
 def without_value() -> StudyResults:
     """Nothing diffused: an upper bound."""
     runs = (run(450.0, verdict="upper bound"), run(500.0, verdict="upper bound"))
-    return replace(complete(), runs=runs, arrhenius=None, conductivity=upper_bound(), title="Li3YBr6, cold")
+    summary = summarise_runs(runs, TransportSettings())
+    return replace(
+        complete(), runs=runs, summary=summary, arrhenius=None, conductivity=upper_bound(), title="Li3YBr6, cold"
+    )
 
 
 def failures_only() -> StudyResults:
     return replace(
         complete(),
         runs=(),
+        summary=None,
         equilibrations=(),
         arrhenius=None,
         conductivity=None,
@@ -366,8 +397,14 @@ def failures_only() -> StudyResults:
 
 def one_temperature() -> StudyResults:
     whole = complete()
+    summary = summarise_runs(whole.runs[:1], TransportSettings())
     return replace(
-        whole, runs=whole.runs[:1], equilibrations=whole.equilibrations[:1], arrhenius=None, conductivity=None
+        whole,
+        runs=whole.runs[:1],
+        summary=summary,
+        equilibrations=whole.equilibrations[:1],
+        arrhenius=None,
+        conductivity=None,
     )
 
 

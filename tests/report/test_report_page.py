@@ -15,7 +15,7 @@ from halion.records import from_record
 from halion.report import StudyResults, write_report
 from halion.report.table import table_csv
 from halion.report.tables import tables_of
-from halion.report.text import fixed, plus_minus, short
+from halion.report.text import between, fixed, plus_minus, short
 
 STATES = ("complete", "without_value", "failures_only", "one_temperature", "hostile")
 SECTIONS = [
@@ -138,6 +138,31 @@ def test_every_number_of_the_answer_and_the_runs_appears(words):
         ):
             assert number in text, number
         assert all(reason in text for reason in run.reasons)
+
+
+def test_what_the_runs_say_together_appears(words):
+    results, text = sample.complete(), words["complete"]
+    summary = results.summary
+    assert summary.regimes.words in text
+    assert summary.plan.words in text
+    assert summary.anisotropy.verdict in text
+    line, sigma = summary.published
+    energy = plus_minus(line.activation_energy, line.activation_energy_std, "eV")
+    assert f"Ea {energy}, conductivity at 300 K" in text
+    assert between(sigma.low_ms_per_cm, sigma.high_ms_per_cm) in text
+    assert len(summary.influence) == 4
+    for one in summary.influence:
+        assert fixed(one.activation_energy, 3) in text and fixed(one.shift, 2) in text
+    for run in results.runs:
+        for one in run.along:
+            assert plus_minus(100 * one.diffusivity, 100 * one.diffusivity_std) in text
+        assert plus_minus(100 * run.diffusivity_gls, 100 * run.diffusivity_gls_std) in text
+        component = run.diffusivity_tensor[0, 0], run.diffusivity_tensor_std[0, 0]
+        assert plus_minus(100 * component[0], 100 * component[1]) in text
+    for percent in ("21", "33", "44"):
+        assert percent in text
+    assert results.extension in text
+    assert "One activation energy or two?" not in words["failures_only"]
 
 
 def test_every_number_of_crystal_orderings_and_ranking_appears(words):

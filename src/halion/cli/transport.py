@@ -14,7 +14,7 @@ from halion.cli.terminal import Shown, Table, Watcher
 from halion.errors import SettingsError
 
 if TYPE_CHECKING:
-    from halion.transport import Arrhenius, Conductivity, RunTransport
+    from halion.transport import Conductivity, RunTransport, TransportSummary
 
 __all__ = ["command"]
 
@@ -45,6 +45,13 @@ def command(
     longest_lag_ps: Annotated[
         float | None, typer.Option(metavar="PS", help="Longest lag time of the fit. (default: 500)")
     ] = None,
+    estimator: Annotated[
+        str | None, typer.Option(metavar="ols|gls", help="Least squares, ordinary or generalised. (default: ols)")
+    ] = None,
+    error: Annotated[
+        str | None,
+        typer.Option(metavar="METHOD", help="Error of D: largest, he2018, covariance or block. (default: largest)"),
+    ] = None,
     report_temperature: Annotated[
         float | None, typer.Option(metavar="K", help="Temperature of the conductivity. (default: 300)")
     ] = None,
@@ -59,6 +66,8 @@ def command(
             mobile_species=mobile,
             hop_length_angstrom=hop_length,
             longest_lag_ps=longest_lag_ps,
+            estimator=estimator,
+            error=error,
             report_temperature_k=report_temperature,
         )
     ).transport
@@ -67,7 +76,7 @@ def command(
     if folder:
         new_file(folder)
 
-    from halion.transport import analyse_trajectories, read_trajectory
+    from halion.transport import analyse_trajectories, read_trajectory, summarise_runs
 
     with Watcher() as watcher:
         loaded = []
@@ -75,10 +84,11 @@ def command(
             watcher("reading", k, len(trajectories), path.name)
             loaded.append(read_trajectory(path, timestep_ps=frame_interval_ps, temperature_k=temperature_k))
         watcher("analysis", 0, 1)
-        runs, line, conductivity = analyse_trajectories(loaded, settings, charge=ion_charge)
+        runs, *_ = analyse_trajectories(loaded, settings, charge=ion_charge)
+        summary = summarise_runs(runs, settings, charge=ion_charge)
     files = _write(runs, folder) if folder else []
-    record = _record(runs, line, conductivity) | {"files": [str(path) for path in files]}
-    return Shown(record=record, text=_text(runs, line, conductivity), as_json=as_json)
+    record = _record(runs, summary) | {"files": [str(path) for path in files]}
+    return Shown(record=record, text=_text(runs, summary), as_json=as_json)
 
 
 def _temperatures(text: str | None, n_runs: int) -> list[float | None]:
@@ -109,30 +119,41 @@ def _write(runs: Sequence[RunTransport], folder: Path) -> list[Path]:
     return [write_text(folder / name, csv_text(rows)) for name, rows in tables.items()]
 
 
-def _record(
-    runs: Sequence[RunTransport], line: Arrhenius | None, conductivity: Conductivity | None
-) -> dict[str, Any]:
+def _record(runs: Sequence[RunTransport], summary: TransportSummary) -> dict[str, Any]:
     from halion.records import to_record
 
-    # The curves are in the tables (--folder); they would drown the answer here.
+    # The curves are in the tables (--folder), the draws of the posterior serve no reader: the answer would drown.
     curves = ("lag_time_ps", "msd", "msd_components", "framework_msd")
     short = [{name: value for name, value in to_record(run).items() if name not in curves} for run in runs]
-    return {"runs": short, "arrhenius": to_record(line), "conductivity": to_record(conductivity)}
+    together = to_record(summary)
+    for line in (together["arrhenius"], (together["published"] or [None])[0]):
+        for name in ("draws", "draw_weights") if line else ():
+            line.pop(name)
+    return {"runs": short, **together}
 
 
-def _text(
-    runs: Sequence[RunTransport], line: Arrhenius | None, conductivity: Conductivity | None
-) -> list[str | Table]:
+def _text(runs: Sequence[RunTransport], summary: TransportSummary) -> list[str | Table]:
     rows = tuple(_row(run) for run in runs)
     headings = ("trajectory", "K", "ps", "D (cm^2/s)", "hops", "slope", "verdict")
     text: list[str | Table] = [Table(headings=headings, rows=rows)]
     for run in runs:
         text += [f"{Path(run.source).name}: {reason}" for reason in run.reasons]
-    if line is not None:
+    if summary.anisotropy is not None:
+        text.append(summary.anisotropy.verdict)
+    if summary.arrhenius is not None:
+        line = summary.arrhenius
         text.append(f"activation energy {line.activation_energy:.3f} +- {line.activation_energy_std:.3f} eV")
-    if conductivity is None:
+        text += [
+            f"without {one.temperature_k:g} K the answer moves by {one.shift:+.1f} standard deviations"
+            for one in summary.influence
+            if one.is_influential and math.isfinite(one.shift)
+        ]
+    if summary.regimes is not None:
+        text.append(summary.regimes.words)
+    if summary.conductivity is None:
         return [*text, "no conductivity: the temperature is not known; give it with --temperatures"]
-    return [*text, _conductivity_text(conductivity), conductivity.verdict]
+    text += [_conductivity_text(summary.conductivity), summary.conductivity.verdict]
+    return [*text, f"next: {summary.plan.words}"] if summary.plan is not None else text
 
 
 def _row(run: RunTransport) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from halion.arrays import FloatArray
 from halion.report.figure import BLUE, GREY, VERMILION, Axis, Band, Figure, Note, Series, Style
 from halion.report.text import short
 from halion.report.types import StudyResults
+from halion.transport.arrhenius import ln_diffusivity_quantiles
 from halion.transport.types import Arrhenius, Conductivity, RunTransport
 from halion.units import BOLTZMANN_EV_PER_K, conductivity_to_ms_per_cm, diffusivity_to_cm2_per_s
 
@@ -87,8 +88,8 @@ def _arrhenius(results: StudyResults, scale: _Scale) -> Figure:
     return Figure(
         name=scale.name,
         title=scale.title,
-        caption="Bars and band: one standard deviation of the logarithm; dashed: extrapolated. "
-        f"Triangles: 95 % upper bounds, not fitted.{scale.remark}",
+        caption="Bars: one standard deviation of the logarithm; band: 68 %; dashed: extrapolated. "
+        f"Triangles: 95 % upper bounds{_entered(fit)}.{scale.remark}",
         x=Axis(title="1000 / T", unit="1/K", limits=(min(inverse) - margin, max(inverse) + margin)),
         y=scale.axis,
         series=tuple(series),
@@ -97,6 +98,10 @@ def _arrhenius(results: StudyResults, scale: _Scale) -> Figure:
         top_title="Temperature (K)",
         top_ticks=_kelvin_ticks(min(temperatures), max(temperatures)),
     )
+
+
+def _entered(fit: Arrhenius | None) -> str:
+    return ", which entered the fit as such" if fit is not None and fit.bounded_k is not None else ", not fitted"
 
 
 def _run_points(runs: Sequence[RunTransport], scale: _Scale) -> list[Series]:
@@ -145,21 +150,18 @@ def _fit_lines(fit: Arrhenius, scale: _Scale, coldest: float, hottest: float) ->
         parts.append((inside[1], hottest, "dashed", "extrapolation"))
     lines = []
     for low, high, style, name in parts:
-        inverse, middle, _ = _curve(fit, low, high, 41)
+        inverse, middle, _, _ = _curve(fit, low, high, 41)
         lines.append(Series(label=name, x=1000 * inverse, y=scale.factor * middle, style=style, colour=BLUE))
-    inverse, middle, spread = _curve(fit, min(coldest, inside[0]), max(hottest, inside[1]), 81)
-    middle = scale.factor * middle
-    band = Band(label="one standard deviation", x=1000 * inverse, low=middle / spread, high=middle * spread)
+    inverse, _, low, high = _curve(fit, min(coldest, inside[0]), max(hottest, inside[1]), 81)
+    band = Band(label="68 % interval", x=1000 * inverse, low=scale.factor * low, high=scale.factor * high)
     return lines, band
 
 
-def _curve(fit: Arrhenius, low: float, high: float, n: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """1/T, D(T) and exp(standard deviation of ln D(T)) from the covariance of (ln D0, Ea)."""
+def _curve(fit: Arrhenius, low: float, high: float, n: int) -> tuple[FloatArray, ...]:
+    """1/T, and D(T) with the ends of its 68 % interval, which upper bounds make asymmetric."""
     inverse = np.linspace(1.0 / high, 1.0 / low, n)
-    slope = -inverse / BOLTZMANN_EV_PER_K
-    variance = fit.covariance[0, 0] + 2 * slope * fit.covariance[0, 1] + slope**2 * fit.covariance[1, 1]
-    middle = np.exp(fit.ln_prefactor + slope * fit.activation_energy)
-    return inverse, middle, np.exp(np.sqrt(np.maximum(variance, 0.0)))
+    levels = np.array([ln_diffusivity_quantiles(fit, 1.0 / each)[:3] for each in inverse])
+    return inverse, np.exp(levels[:, 1]), np.exp(levels[:, 0]), np.exp(levels[:, 2])
 
 
 def _answer_point(sigma: Conductivity, fit: Arrhenius | None, scale: _Scale) -> list[Series]:

@@ -94,12 +94,8 @@ def trust_section(results: StudyResults, material: Material) -> Section:
         parts.append(
             "<details><summary>All numbers of every run</summary>"
             + table_block(material, "runs", "One row per run; a dash stands where a quantity has no meaning.")
-            + table_block(
-                material,
-                "diffusivity-tensor",
-                "Cartesian components of D, without errors of their own: for independent ions the relative error "
-                "of a diagonal component is √3 times that of D.",
-            )
+            + table_block(material, "errors", "Relative errors of D by every method, and D by both estimators.")
+            + table_block(material, "diffusivity-tensor", "Cartesian components of D, each with its own error.")
             + "</details>"
         )
     else:

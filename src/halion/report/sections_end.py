@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Iterator, Mapping
 
 from halion.report.citations import bibtex, citations_for
 from halion.report.method import method_paragraph, repeat_command, study_yaml
 from halion.report.page import Material, Section, figure_block, paragraphs, table_block
 from halion.report.study_rows import STUDY_SOURCE, reduced_formula
+from halion.report.text import between, plus_minus, short
 from halion.report.types import StudyResults
+from halion.transport.summary import TransportSummary
 
 __all__ = [
     "arrhenius_section",
@@ -26,8 +29,24 @@ def motion_section(results: StudyResults, material: Material) -> Section:
         body = paragraphs("No run has ended: there are no displacements to show.")
     else:
         pair = figure_block(material, "msd") + figure_block(material, "msd-log")
-        body = f'<div class="grid">{pair}</div>' + figure_block(material, "framework")
+        body = (
+            f'<div class="grid">{pair}</div>' + figure_block(material, "framework") + _directions(results, material)
+        )
     return Section(anchor="motion", name="Motion", heading="How the ions moved", body=body)
+
+
+def _directions(results: StudyResults, material: Material) -> str:
+    """D along the axes, and whether one of them is faster."""
+    found = results.summary.anisotropy if results.summary else None
+    if found is None:
+        return ""
+    return (
+        "<h3>Along the axes of the cell</h3>"
+        + paragraphs(found.verdict)
+        + table_block(
+            material, "directions", "a, b, c: along the cell vectors; ab: in their plane; c*: normal to it."
+        )
+    )
 
 
 def arrhenius_section(results: StudyResults, material: Material) -> Section:
@@ -45,7 +64,41 @@ def arrhenius_section(results: StudyResults, material: Material) -> Section:
         )
     drawn = figure_block(material, "arrhenius") + figure_block(material, "diffusivity")
     parts.append(f'<div class="grid">{drawn}</div>')
+    parts += _judgement(results, material)
     return Section(anchor="arrhenius", name="Arrhenius", heading="Temperature dependence", body="\n".join(parts))
+
+
+def _judgement(results: StudyResults, material: Material) -> list[str]:
+    """Whether one line is enough, what hangs on single temperatures, the published way, and what to run next."""
+    summary = results.summary
+    if summary is None:
+        return []
+    parts = []
+    if summary.regimes is not None:
+        parts += ["<h3>One activation energy or two?</h3>", paragraphs(summary.regimes.words)]
+    if summary.influence:
+        caption = "The fit without each temperature in turn; a shift above one standard deviation moves the answer."
+        parts += ["<h3>Without one temperature</h3>", table_block(material, "influence", caption)]
+    if summary.published is not None and summary.published[0] is not None:
+        parts += ["<h3>As the literature prints it</h3>", paragraphs(_published(summary))]
+    if summary.plan is not None:
+        parts += ["<h3>What to run next</h3>", paragraphs(summary.plan.words)]
+    return parts
+
+
+def _published(summary: TransportSummary) -> str:
+    line, sigma = summary.published
+    energy = plus_minus(line.activation_energy, line.activation_energy_std, "eV")
+    value = (
+        f"{short(sigma.conductivity_ms_per_cm, 2)} mS/cm ({between(sigma.low_ms_per_cm, sigma.high_ms_per_cm)})"
+        if math.isfinite(sigma.conductivity_ms_per_cm)
+        else "no value"
+    )
+    return (
+        f"With He 2018's errors and without the covariance of prefactor and energy, as the study and He 2018 print "
+        f"them: Ea {energy}, conductivity at {sigma.temperature_k:g} K {value}. For comparison only: the interval "
+        "is wider than the data are uncertain."
+    )
 
 
 def comparison_section(results: StudyResults, material: Material) -> Section:

@@ -7,10 +7,9 @@ import math
 from halion.report.study_rows import reduced_formula, study_rows
 from halion.report.table import Cell, Table, number, word
 from halion.report.tables_structure import structure_tables
+from halion.report.tables_transport import transport_tables
 from halion.report.text import between, fixed, plus_minus, short
 from halion.report.types import StudyResults
-from halion.transport.types import RunTransport
-from halion.units import diffusivity_to_cm2_per_s
 
 __all__ = ["tables_of"]
 
@@ -18,91 +17,12 @@ __all__ = ["tables_of"]
 def tables_of(results: StudyResults) -> dict[str, Table]:
     """All tables of a study by name; a table without rows is left out."""
     tables = (
-        _runs(results),
-        _tensors(results),
+        *transport_tables(results),
         *structure_tables(results),
         _volumes(results),
         _study(results),
     )
     return {table.name: table for table in tables if table.rows}
-
-
-def _runs(results: StudyResults) -> Table:
-    columns = (
-        "Target (K)",
-        "Mean T (K)",
-        "D (10⁻⁶ cm²/s)",
-        "σ of D (10⁻⁶ cm²/s)",
-        "Upper bound of D (10⁻⁶ cm²/s)",
-        "Error by He 2018 (%)",
-        "Brownian error (%)",
-        "n_eff",
-        "Hop length (Å)",
-        "Ions that hopped (%)",
-        "Log slope",
-        "Drift (Å)",
-        "Fit from (ps)",
-        "Fit to (ps)",
-        "Intercept (Å²)",
-        "Run (ps)",
-        "Frames",
-        "Ions",
-        "Volume (Å³)",
-        "Verdict",
-    )
-    return Table(name="runs", columns=columns, rows=tuple(_run(run) for run in _sorted(results)))
-
-
-def _run(run: RunTransport) -> tuple[Cell, ...]:
-    micro = 1e6 * diffusivity_to_cm2_per_s(1.0)
-    value = run.diffusivity if run.is_diffusive else math.nan
-    error = run.diffusivity_std if run.is_diffusive else math.nan
-    return (
-        number(run.target_temperature_k, short),
-        number(run.temperature_k, lambda kelvin: fixed(kelvin, 1)),
-        number(micro * value, _with_error(micro * value, micro * error)),
-        number(micro * error, lambda spread: short(spread, 2)),
-        number(micro * run.upper_bound, lambda bound: short(bound, 2) if math.isfinite(bound) else "–"),
-        number(100 * run.rsd_he, lambda percent: fixed(percent, 0)),
-        number(100 * run.rsd_brownian, lambda percent: fixed(percent, 0)),
-        number(run.n_eff, short),
-        number(run.hop_length, short),
-        number(100 * run.hopped_fraction, lambda percent: fixed(percent, 0)),
-        number(run.log_slope, lambda slope: fixed(slope, 2)),
-        number(run.drift, lambda length: short(length, 2)),
-        number(run.fit_window_ps[0], short),
-        number(run.fit_window_ps[1], short),
-        number(run.intercept, lambda area: short(area, 2)),
-        number(run.length_ps, short),
-        number(run.n_frames, lambda n: str(n)),
-        number(run.n_ions, lambda n: str(n)),
-        number(run.volume, lambda volume: fixed(volume, 1)),
-        word(run.verdict),
-    )
-
-
-def _with_error(value: float, error: float) -> str:
-    return plus_minus(value, error) if math.isfinite(value) else "–"
-
-
-def _tensors(results: StudyResults) -> Table:
-    micro = 1e6 * diffusivity_to_cm2_per_s(1.0)
-    names = (("xx", 0, 0), ("yy", 1, 1), ("zz", 2, 2), ("xy", 0, 1), ("xz", 0, 2), ("yz", 1, 2))
-    return Table(
-        name="diffusivity-tensor",
-        columns=("Target (K)", *(f"D {name} (10⁻⁶ cm²/s)" for name, _, _ in names)),
-        rows=tuple(
-            (
-                number(run.target_temperature_k, short),
-                *(
-                    number(micro * float(run.diffusivity_tensor[i, j]), lambda value: short(value, 2))
-                    for _, i, j in names
-                ),
-            )
-            for run in _sorted(results)
-            if run.is_diffusive
-        ),
-    )
 
 
 def _volumes(results: StudyResults) -> Table:
@@ -173,7 +93,3 @@ def _volume_at_300(volume: tuple[tuple[float, float], ...]) -> Cell:
 
 def _or_dash(value: float) -> str:
     return f"{value:g}" if math.isfinite(value) else "–"
-
-
-def _sorted(results: StudyResults) -> list[RunTransport]:
-    return sorted(results.runs, key=lambda run: run.target_temperature_k)

@@ -10,6 +10,7 @@ from halion.crystal.types import DisorderedCrystal
 from halion.dynamics.types import Equilibration
 from halion.orderings.types import Composition, OrderingCount
 from halion.ranking.types import Ranking
+from halion.transport.summary import TransportSummary
 from halion.transport.types import Arrhenius, Conductivity, RunTransport
 
 __all__ = ["Failure", "StudyResults"]
@@ -42,6 +43,7 @@ class StudyResults:
         failures: steps that refused, e.g. a melted framework.
         settings: the resolved settings of the study.
         provenance: versions, commit, hashes, seeds, machine, times.
+        summary: what the runs say together; None before any has ended.
         extension: which runs were made longer, and whether it was enough; empty where nothing was asked for.
         caveats: what a reader must know first (e.g. what a quick preset costs in certainty).
     """
@@ -61,4 +63,5 @@ class StudyResults:
     settings: Mapping[str, Any]
     provenance: Mapping[str, Any]
     caveats: tuple[str, ...]
+    summary: TransportSummary | None = None
     extension: str = ""

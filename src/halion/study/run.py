@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from halion.crystal import DisorderedCrystal, load_crystal
+from halion.crystal import load_crystal
 from halion.dynamics import dynamics_cell
 from halion.errors import HalionError, Interrupted, RunFolderError
 from halion.files import read_json
@@ -26,7 +26,7 @@ from halion.study.observe import Observer, StatusBoard, unobserved
 from halion.study.provenance import record_session
 from halion.study.run_folder import RunFolder
 from halion.study.step import Step
-from halion.transport import Arrhenius, Conductivity, RunTransport, conductivity_at, fit_arrhenius
+from halion.transport import summarise_runs
 
 __all__ = ["collect_results", "report_study", "run_study"]
 
@@ -119,7 +119,8 @@ def collect_results(folder: RunFolder) -> StudyResults:
     done = {kelvin: step for kelvin, step in steps.items() if step.is_done}
     runs = extension.runs_of(folder, settings, done)
     equilibrations = [motion.read_equilibration(step) for step in steps.values()]
-    arrhenius = fit_arrhenius(runs)
+    charge = crystal.charges[settings.transport.mobile_species]
+    summary = summarise_runs(runs, settings.transport, charge=charge)
     provenance = folder.path / "provenance.json"
     n_atoms = len(dynamics_cell(table.best.relaxation.atoms, settings.dynamics))
     return StudyResults(
@@ -132,24 +133,15 @@ def collect_results(folder: RunFolder) -> StudyResults:
         ranking=table,
         equilibrations=tuple(one for one in equilibrations if one is not None),
         runs=runs,
-        arrhenius=arrhenius,
-        conductivity=_conductivity(arrhenius, runs, settings, crystal),
+        arrhenius=summary.arrhenius,
+        conductivity=summary.conductivity,
+        summary=summary if runs else None,
         failures=_failures(folder, settings, steps),
         settings=settings.model_dump(mode="json"),
         provenance=read_json(provenance) if provenance.exists() else {},
         extension=extension.word_of_extension(folder, settings, done),
         caveats=caveats_of(settings, crystal, found.composition, n_atoms=n_atoms),
     )
-
-
-def _conductivity(
-    arrhenius: Arrhenius | None, runs: tuple[RunTransport, ...], settings: StudySettings, crystal: DisorderedCrystal
-) -> Conductivity | None:
-    if not runs:
-        return None
-    wanted = settings.transport
-    charge = crystal.charges[wanted.mobile_species]
-    return conductivity_at(arrhenius, runs, wanted.report_temperature_k, charge=charge)
 
 
 def _failures(folder: RunFolder, settings: StudySettings, steps: dict[float, Step]) -> tuple[Failure, ...]:

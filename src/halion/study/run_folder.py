@@ -79,6 +79,8 @@ class RunFolder:
         wanted = _identity_of(settings)
         if self.is_study:
             found = self._identity()
+            # Keys that came after this study was begun have their defaults in it.
+            found["settings"] = _plain(self.settings())
             _refuse_other_study(found, wanted, self.path)
             if found["settings"].get(_CHANGES) != wanted["settings"][_CHANGES]:
                 write_json(self.path / "study.json", wanted)
@@ -162,9 +164,14 @@ def _try_lock(handle: IO[str]) -> bool:
     return True
 
 
-def _identity_of(settings: StudySettings) -> dict[str, Any]:
+def _plain(settings: StudySettings) -> dict[str, Any]:
     plain = settings.model_dump(mode="json")
     plain["machine"] = {_IDENTITY_OF_MACHINE: plain["machine"][_IDENTITY_OF_MACHINE]}
+    return plain
+
+
+def _identity_of(settings: StudySettings) -> dict[str, Any]:
+    plain = _plain(settings)
     is_file = Path(settings.crystal).is_file()
     if is_file:  # the file is known by its content, wherever it lies
         plain["crystal"] = Path(settings.crystal).name

@@ -24,6 +24,7 @@ from halion.transport.regimes import Regimes, compare_regimes
 from halion.transport.replicas import with_replica_scatter
 from halion.transport.run import analyse_run, analyse_trajectories
 from halion.transport.sizes import SizeComparison, compare_sizes
+from halion.transport.summary import TransportSummary, summarise_runs
 from halion.transport.tables import run_rows, summary_rows
 from halion.transport.types import Arrhenius, Conductivity, DirectionDiffusivity, RunTransport, Verdict
 
@@ -43,6 +44,7 @@ __all__ = [
     "RunPlan",
     "RunTransport",
     "SizeComparison",
+    "TransportSummary",
     "Verdict",
     "analyse_run",
     "analyse_trajectories",
@@ -72,6 +74,7 @@ __all__ = [
     "run_rows",
     "sigma_t",
     "smooth",
+    "summarise_runs",
     "summary_rows",
     "with_replica_scatter",
     "write_chgcar",

@@ -1,0 +1,60 @@
+"""What several runs say together is what each part of it says alone."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from arrhenius_runs import bound_at, on_a_line, run_at
+
+from halion.settings import TransportSettings
+from halion.transport import (
+    compare_regimes,
+    conductivity_at,
+    fit_arrhenius,
+    leave_one_out,
+    paper_compat,
+    summarise_runs,
+)
+
+SETTINGS = TransportSettings(report_temperature_k=310.0)
+
+
+def runs_on_a_line():
+    return [run_at(t, on_a_line(t)) for t in (400.0, 450.0, 500.0, 600.0)]
+
+
+def test_each_part_is_that_of_its_own_function():
+    runs = runs_on_a_line()
+    found = summarise_runs(runs, SETTINGS, charge=2.0)
+    line = fit_arrhenius(runs)
+    assert found.arrhenius.activation_energy == line.activation_energy == pytest.approx(0.30, abs=1e-9)
+    expected = conductivity_at(line, runs, 310.0, charge=2.0)
+    assert found.conductivity.conductivity_ms_per_cm == expected.conductivity_ms_per_cm
+    printed = paper_compat(runs, 310.0, charge=2.0)
+    assert found.published[1].low_ms_per_cm == printed[1].low_ms_per_cm
+    assert found.regimes.words == compare_regimes(runs, 310.0).words
+    assert [one.shift for one in found.influence] == [one.shift for one in leave_one_out(runs, 310.0)]
+    assert found.anisotropy.n_runs == 4
+    assert "310 K" in found.plan.words
+
+
+def test_one_temperature_gives_no_line_and_still_a_plan():
+    found = summarise_runs([run_at(400.0, 1e-3)], SETTINGS)
+    assert found.arrhenius is None and found.regimes is None and found.influence == ()
+    assert math.isnan(found.conductivity.conductivity_ms_per_cm)
+    assert found.published[0] is None
+    assert found.plan is not None
+
+
+def test_bounds_alone_give_a_bound():
+    found = summarise_runs([bound_at(400.0, 1e-3), bound_at(500.0, 2e-3)], SETTINGS)
+    assert found.arrhenius is None and found.plan is None and found.anisotropy is None and found.published is None
+    assert found.conductivity.upper_bound_ms_per_cm > 0
+
+
+def test_without_temperatures_there_is_no_conductivity():
+    found = summarise_runs([run_at(math.nan, 1e-3)], SETTINGS)
+    assert found.conductivity is None and found.arrhenius is None
+    assert found.anisotropy is not None
+    assert summarise_runs([], SETTINGS).conductivity is None
