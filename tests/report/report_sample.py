@@ -25,7 +25,8 @@ from halion.ranking.types import (
 from halion.report.types import Failure, StudyResults
 from halion.settings import TransportSettings
 from halion.study_file import resolve
-from halion.transport import summarise_runs
+from halion.transport import HavenRatio, summarise_runs
+from halion.transport.collective import Slopes
 from halion.transport.types import Arrhenius, Conductivity, DirectionDiffusivity, RunTransport
 from halion.units import BOLTZMANN_EV_PER_K, conductivity_to_ms_per_cm
 
@@ -268,6 +269,24 @@ def along(name: str, share: float, slope: float) -> DirectionDiffusivity:
     )
 
 
+def haven(one: RunTransport) -> HavenRatio:
+    value = one.diffusivity
+    measured = Slopes(
+        tracer=value, tracer_std=0.1 * value, charge=1.25 * value, charge_std=0.4 * value, correlation=0.3
+    )
+    return HavenRatio(
+        source=one.source,
+        species="Li",
+        n_ions=12,
+        temperature_k=one.temperature_k,
+        lag_time_ps=one.lag_time_ps,
+        charge_msd=1.2 * one.msd,
+        fit_window_ps=one.fit_window_ps,
+        measured=measured,
+        diffuses=True,
+    )
+
+
 def arrhenius(runs: tuple[RunTransport, ...]) -> Arrhenius:
     moved = [one for one in runs if one.is_diffusive]
     kelvins = np.array([one.temperature_k for one in moved])
@@ -353,7 +372,7 @@ def complete() -> StudyResults:
         ranking=ranking(),
         equilibrations=tuple(equilibration(kelvin) for kelvin in TEMPERATURES),
         runs=runs,
-        summary=summarise_runs(runs, TransportSettings()),
+        summary=summarise_runs(runs, TransportSettings(), haven=[haven(one) for one in runs]),
         extension="Runs were made longer by 6 ps at 450 K.",
         arrhenius=fit,
         conductivity=conductivity(fit),

@@ -159,6 +159,11 @@ def test_what_the_runs_say_together_appears(words):
         assert plus_minus(100 * run.diffusivity_gls, 100 * run.diffusivity_gls_std) in text
         component = run.diffusivity_tensor[0, 0], run.diffusivity_tensor_std[0, 0]
         assert plus_minus(100 * component[0], 100 * component[1]) in text
+    for one in summary.haven:
+        assert one.verdict in text
+        assert plus_minus(100 * one.measured.charge, 100 * one.measured.charge_std) in text
+    sigma = summary.with_haven
+    assert f"would be {short(sigma.conductivity_ms_per_cm, 2)} mS/cm" in text
     for percent in ("21", "33", "44"):
         assert percent in text
     assert results.extension in text

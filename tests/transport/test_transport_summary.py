@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from arrhenius_runs import bound_at, on_a_line, run_at
 
 from halion.settings import TransportSettings
 from halion.transport import (
+    HavenRatio,
     compare_regimes,
     conductivity_at,
     fit_arrhenius,
@@ -16,6 +18,7 @@ from halion.transport import (
     paper_compat,
     summarise_runs,
 )
+from halion.transport.collective import Slopes
 
 SETTINGS = TransportSettings(report_temperature_k=310.0)
 
@@ -58,3 +61,38 @@ def test_without_temperatures_there_is_no_conductivity():
     assert found.conductivity is None and found.arrhenius is None
     assert found.anisotropy is not None
     assert summarise_runs([], SETTINGS).conductivity is None
+
+
+def ratio(source: str, charge_std: float = 0.1, charge: float = 2e-3) -> HavenRatio:
+    measured = Slopes(tracer=1e-3, tracer_std=5e-5, charge=charge, charge_std=charge_std * charge, correlation=0.0)
+    return HavenRatio(
+        source=source,
+        species="Li",
+        n_ions=36,
+        temperature_k=500.0,
+        lag_time_ps=np.empty(0),
+        charge_msd=np.empty(0),
+        fit_window_ps=(1.0, 2.0),
+        measured=measured,
+        diffuses=True,
+    )
+
+
+def test_the_best_known_haven_ratio_divides_the_conductivity():
+    runs = runs_on_a_line()
+    plain = summarise_runs(runs, SETTINGS)
+    found = summarise_runs(runs, SETTINGS, haven=[ratio("a", 0.4, 4e-3), ratio("b", 0.1)])
+    assert plain.with_haven is None
+    assert found.conductivity == plain.conductivity
+    quotient = found.with_haven.conductivity_ms_per_cm / plain.conductivity.conductivity_ms_per_cm
+    assert quotient == pytest.approx(2.0)  # D_charge / D_tracer of b
+    assert found.with_haven.high_ms_per_cm / found.with_haven.low_ms_per_cm > (
+        plain.conductivity.high_ms_per_cm / plain.conductivity.low_ms_per_cm
+    )
+
+
+def test_an_unresolved_ratio_or_that_of_a_melt_divides_nothing():
+    runs = runs_on_a_line()
+    assert summarise_runs(runs, SETTINGS, haven=[ratio("a", 0.9)]).with_haven is None
+    molten = [*runs, run_at(800.0, 1e-2, verdict="melted", source="melt")]
+    assert summarise_runs(molten, SETTINGS, haven=[ratio("melt")]).with_haven is None

@@ -76,7 +76,7 @@ def command(
     if folder:
         new_file(folder)
 
-    from halion.transport import analyse_trajectories, read_trajectory, summarise_runs
+    from halion.transport import analyse_trajectories, haven_ratio, read_trajectory, summarise_runs
 
     with Watcher() as watcher:
         loaded = []
@@ -85,7 +85,8 @@ def command(
             loaded.append(read_trajectory(path, timestep_ps=frame_interval_ps, temperature_k=temperature_k))
         watcher("analysis", 0, 1)
         runs, *_ = analyse_trajectories(loaded, settings, charge=ion_charge)
-        summary = summarise_runs(runs, settings, charge=ion_charge)
+        ratios = [haven_ratio(one, settings) for one in loaded if set(one.symbols) != {settings.mobile_species}]
+        summary = summarise_runs(runs, settings, charge=ion_charge, haven=ratios)
     files = _write(runs, folder) if folder else []
     record = _record(runs, summary) | {"files": [str(path) for path in files]}
     return Shown(record=record, text=_text(runs, summary), as_json=as_json)
@@ -126,6 +127,9 @@ def _record(runs: Sequence[RunTransport], summary: TransportSummary) -> dict[str
     curves = ("lag_time_ps", "msd", "msd_components", "framework_msd")
     short = [{name: value for name, value in to_record(run).items() if name not in curves} for run in runs]
     together = to_record(summary)
+    for one in together["haven"]:
+        for name in ("lag_time_ps", "charge_msd"):
+            one.pop(name)
     for line in (together["arrhenius"], (together["published"] or [None])[0]):
         for name in ("draws", "draw_weights") if line else ():
             line.pop(name)
@@ -148,6 +152,7 @@ def _text(runs: Sequence[RunTransport], summary: TransportSummary) -> list[str |
             for one in summary.influence
             if one.is_influential and math.isfinite(one.shift)
         ]
+    text += [f"{Path(one.source).name}: {one.verdict}" for one in summary.haven]
     if summary.regimes is not None:
         text.append(summary.regimes.words)
     if summary.conductivity is None:

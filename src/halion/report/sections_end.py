@@ -81,9 +81,29 @@ def _judgement(results: StudyResults, material: Material) -> list[str]:
         parts += ["<h3>Without one temperature</h3>", table_block(material, "influence", caption)]
     if summary.published is not None and summary.published[0] is not None:
         parts += ["<h3>As the literature prints it</h3>", paragraphs(_published(summary))]
+    if summary.haven:
+        caption = (
+            "D of one ion by itself and of the sum over all, over the same lags; their ratio is the Haven ratio."
+        )
+        parts += ["<h3>Do ions move together?</h3>", paragraphs(*_together(summary))]
+        parts.append(table_block(material, "haven", caption))
     if summary.plan is not None:
         parts += ["<h3>What to run next</h3>", paragraphs(summary.plan.words)]
     return parts
+
+
+def _together(summary: TransportSummary) -> list[str]:
+    texts = [f"{one.temperature_k:.0f} K: {one.verdict}" for one in summary.haven]
+    sigma = summary.with_haven
+    if sigma is not None and math.isfinite(sigma.conductivity_ms_per_cm):
+        texts.append(
+            f"Divided by the best known of them, the conductivity at {sigma.temperature_k:g} K would be "
+            f"{short(sigma.conductivity_ms_per_cm, 2)} mS/cm "
+            f"({between(sigma.low_ms_per_cm, sigma.high_ms_per_cm)}, 68 %), if it does not depend on temperature."
+        )
+    else:
+        texts.append("None is known well enough to correct the conductivity: it is Nernst-Einstein's.")
+    return texts
 
 
 def _published(summary: TransportSummary) -> str:

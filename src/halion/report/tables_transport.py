@@ -23,7 +23,14 @@ _METHODS = {
 
 def transport_tables(results: StudyResults) -> tuple[Table, ...]:
     """All tables of transport; those without rows are left out by whoever shows them."""
-    return (_runs(results), _errors(results), _directions(results), _tensors(results), _influence(results))
+    return (
+        _runs(results),
+        _errors(results),
+        _directions(results),
+        _tensors(results),
+        _influence(results),
+        _haven(results),
+    )
 
 
 def _runs(results: StudyResults) -> Table:
@@ -176,6 +183,31 @@ def _influence(results: StudyResults) -> Table:
             for one in found
         ),
     )
+
+
+def _haven(results: StudyResults) -> Table:
+    columns = (
+        "T (K)",
+        "D of one ion (10⁻⁶ cm²/s)",
+        "D of charge (10⁻⁶ cm²/s)",
+        "Haven ratio, 95 % from",
+        "Haven ratio, 95 % to",
+        "Resolved",
+    )
+    rows = []
+    for one in results.summary.haven if results.summary else ():
+        low, high = one.interval(0.95)
+        rows.append(
+            (
+                number(one.temperature_k, lambda kelvin: fixed(kelvin, 0)),
+                _diffusivity(one.measured.tracer, one.measured.tracer_std),
+                _diffusivity(one.measured.charge, one.measured.charge_std),
+                number(low, lambda value: short(value, 2)),
+                number(high, lambda value: short(value, 2) if math.isfinite(value) else "–"),
+                word("yes" if one.is_resolved else "no"),
+            )
+        )
+    return Table(name="haven", columns=columns, rows=tuple(rows))
 
 
 def sorted_runs(results: StudyResults) -> list[RunTransport]:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from halion.dynamics import Equilibration, open_trajectory
+from halion.dynamics import Equilibration, Trajectory, open_trajectory
 from halion.files import read_json
 from halion.progress import Progress, silent
 from halion.ranking import Ranking
 from halion.records import from_record, to_record
-from halion.settings import StudySettings
+from halion.settings import StudySettings, TransportSettings
 from halion.study.context import Context, refusal_of, run_steps
 from halion.study.engine import LocalEngine
 from halion.study.jobs import dynamics_job, read_progress
 from halion.study.run_folder import RunFolder
 from halion.study.step import Step
-from halion.transport import RunTransport, analyse_run
+from halion.transport import HavenRatio, RunTransport, analyse_run, haven_ratio
 
-__all__ = ["dynamics", "dynamics_steps", "read_equilibration", "transport"]
+__all__ = ["dynamics", "dynamics_steps", "haven", "read_equilibration", "trajectory_of", "transport"]
 
 
 def dynamics_steps(folder: RunFolder, settings: StudySettings, table: Ranking) -> dict[float, Step]:
@@ -72,24 +74,44 @@ def transport(
     folder: RunFolder, settings: StudySettings, steps: dict[float, Step], progress: Progress = silent
 ) -> tuple[RunTransport, ...]:
     """Diffusivity with error and verdict of every temperature whose run ended well."""
-    runs = []
-    wanted = settings.transport
+    return _analysed(folder, settings, steps, (RunTransport, analyse_run, ""), progress)
+
+
+def haven(folder: RunFolder, settings: StudySettings, steps: dict[float, Step]) -> tuple[HavenRatio, ...]:
+    """Haven ratio of every temperature whose run ended well."""
+    return _analysed(folder, settings, steps, (HavenRatio, haven_ratio, "-haven"), silent)
+
+
+def _analysed(
+    folder: RunFolder,
+    settings: StudySettings,
+    steps: dict[float, Step],
+    analysis: tuple[type[Any], Callable[[Trajectory, TransportSettings], Any], str],
+    progress: Progress,
+) -> tuple[Any, ...]:
+    """One analysis of all runs: its kind of result, its function, and what its step's name ends in."""
+    kind, analyse, ending = analysis
+    found = []
     ended_well = [step for step in steps.values() if not refusal_of(step)]
     for k, earlier in enumerate(ended_well):
         # 6-transport/400K, and 6-transport/round-1-400K of a run that was made longer
-        name = "-".join(earlier.folder.relative_to(folder.step_folder()).parts[1:])
+        name = "-".join(earlier.folder.relative_to(folder.step_folder()).parts[1:]) + ending
         step = Step(
             folder.step_folder("6-transport", name),
-            {"dynamics": earlier.inputs_digest, "settings": wanted.model_dump(mode="json")},
+            {"dynamics": earlier.inputs_digest, "settings": settings.transport.model_dump(mode="json")},
         )
         if not step.is_done:
-            path = Path(os.path.normpath(earlier.folder / earlier.value()["trajectory"]))
-            # Where the folder lies is no part of a result.
-            trajectory = replace(open_trajectory(path), source=str(path.relative_to(folder.path)))
-            step.begin().commit(to_record(analyse_run(trajectory, wanted)))
-        runs.append(from_record(RunTransport, step.value()))
+            step.begin().commit(to_record(analyse(trajectory_of(folder, earlier), settings.transport)))
+        found.append(from_record(kind, step.value()))
         progress(k + 1, len(ended_well))
-    return tuple(runs)
+    return tuple(found)
+
+
+def trajectory_of(folder: RunFolder, step: Step) -> Trajectory:
+    """The production of a finished step."""
+    path = Path(os.path.normpath(step.folder / step.value()["trajectory"]))
+    # Where the folder lies is no part of a result.
+    return replace(open_trajectory(path), source=str(path.relative_to(folder.path)))
 
 
 def read_equilibration(step: Step) -> Equilibration | None:

@@ -117,10 +117,12 @@ def collect_results(folder: RunFolder) -> StudyResults:
     table = from_record(Ranking, Step(folder.step_folder("4-ranking"), {}).value())
     steps = motion.dynamics_steps(folder, settings, table)
     done = {kelvin: step for kelvin, step in steps.items() if step.is_done}
-    runs = extension.runs_of(folder, settings, done)
+    current = extension.latest(folder, settings, done)
+    runs = motion.transport(folder, settings, current)
     equilibrations = [motion.read_equilibration(step) for step in steps.values()]
     charge = crystal.charges[settings.transport.mobile_species]
-    summary = summarise_runs(runs, settings.transport, charge=charge)
+    ratios = motion.haven(folder, settings, current)
+    summary = summarise_runs(runs, settings.transport, charge=charge, haven=ratios)
     provenance = folder.path / "provenance.json"
     n_atoms = len(dynamics_cell(table.best.relaxation.atoms, settings.dynamics))
     return StudyResults(

@@ -9,6 +9,7 @@ import numpy as np
 
 from halion.settings import TransportSettings
 from halion.transport.arrhenius import Influence, fit_arrhenius, leave_one_out
+from halion.transport.collective import HavenRatio
 from halion.transport.conductivity import conductivity_at, paper_compat
 from halion.transport.directions import Anisotropy, anisotropy
 from halion.transport.planning import PlanGoal, RunPlan, plan_runs
@@ -33,6 +34,8 @@ class TransportSummary:
         influence: what the answer would be without each temperature.
         anisotropy: along c* against the ab plane; None where nothing diffused.
         plan: what to run next for a 68 % interval of a factor of two; None where nothing diffused.
+        haven: Haven ratio of each run.
+        with_haven: the conductivity divided by the best resolved Haven ratio; None where none is resolved.
     """
 
     arrhenius: Arrhenius | None = None
@@ -42,10 +45,16 @@ class TransportSummary:
     influence: tuple[Influence, ...] = ()
     anisotropy: Anisotropy | None = None
     plan: RunPlan | None = None
+    haven: tuple[HavenRatio, ...] = ()
+    with_haven: Conductivity | None = None
 
 
 def summarise_runs(
-    runs: Sequence[RunTransport], settings: TransportSettings, *, charge: float = 1.0
+    runs: Sequence[RunTransport],
+    settings: TransportSettings,
+    *,
+    charge: float = 1.0,
+    haven: Sequence[HavenRatio] = (),
 ) -> TransportSummary:
     """Everything that the runs say together at the report temperature.
 
@@ -53,14 +62,19 @@ def summarise_runs(
         runs: of one material, from `analyse_run`.
         settings: `report_temperature_k`, and the longest lag, which a plan must respect.
         charge: of one mobile ion, e.
+        haven: Haven ratios of the runs, from `haven_ratio`. The best known one of a framework that held, at some
+            hotter temperature, is taken to hold at the report temperature.
     Checked by tests/transport/test_transport_summary.py.
     """
     moved = [run for run in runs if run.is_diffusive]
     directions = anisotropy(moved) if any(run.along for run in moved) else None
     if not runs or not all(np.isfinite(run.temperature_k) for run in runs):
-        return TransportSummary(anisotropy=directions)
+        return TransportSummary(anisotropy=directions, haven=tuple(haven))
     wanted = settings.report_temperature_k
     line = fit_arrhenius(runs)
+    melted = {run.source for run in runs if run.verdict == "melted"}
+    known = [one for one in haven if one.is_resolved and one.source not in melted]
+    best = min(known, key=lambda one: one.measured.spread, default=None)
     return TransportSummary(
         arrhenius=line,
         conductivity=conductivity_at(line, runs, wanted, charge=charge),
@@ -69,6 +83,8 @@ def summarise_runs(
         influence=leave_one_out(runs, wanted) if line is not None else (),
         anisotropy=directions,
         plan=_plan(runs, settings) if moved else None,
+        haven=tuple(haven),
+        with_haven=best and conductivity_at(line, runs, wanted, charge=charge, haven=(best.value, best.std)),
     )
 
 
