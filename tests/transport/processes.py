@@ -147,3 +147,50 @@ def one_vacancy(
     rate = per_frame / FRAME_PS / n_ions  # jumps of an ion per ps
     tensor = CORRELATION_SIMPLE_CUBIC * rate * spacing**2 / 6 * np.eye(3)
     return _in_framework(positions, tensor, CORRELATION_SIMPLE_CUBIC, edge=side * spacing)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteWalk:
+    """A walk between sites and every hop that was made.
+
+    Attributes:
+        trajectory: Li, then framework.
+        places: (n_frames, n_ions, 3) whole numbers: the site of the lattice that each ion is on, unwrapped.
+    """
+
+    trajectory: Trajectory
+    places: np.ndarray
+
+    @property
+    def n_hops(self) -> int:
+        return int(np.any(np.diff(self.places, axis=0) != 0, axis=2).sum())
+
+
+def walk_on_sites(
+    seed: int,
+    *,
+    cell: np.ndarray,
+    side: tuple[int, int, int] = (3, 3, 3),
+    rates: Sequence[float] = (0.01, 0.01, 0.01),
+    n_ions: int = 8,
+    n_frames: int = 4000,
+    vibration: float = 0.3,
+) -> SiteWalk:
+    """Ions on the sites of a lattice of side[0] x side[1] x side[2] in the cell.
+
+    Along axis k they hop with probability rates[k] per frame, half of it either way; `vibration` is in Angstrom.
+    """
+    rng = np.random.default_rng(seed)
+    draw = rng.random((n_frames, n_ions))
+    bounds = np.cumsum(rates)
+    steps = np.zeros((n_frames, n_ions, 3), dtype=int)
+    signs = rng.choice([-1, 1], size=(n_frames, n_ions))
+    for axis in range(3):
+        low = bounds[axis - 1] if axis else 0.0
+        steps[..., axis] = signs * ((draw >= low) & (draw < bounds[axis]))
+    steps[0] = 0
+    places = rng.integers(0, side, size=(n_ions, 3)) + np.cumsum(steps, axis=0)
+    mobile = (places + 0.5) / np.array(side) @ cell + rng.normal(0, vibration, (n_frames, n_ions, 3))
+    corner = np.zeros((n_frames, 1, 3))
+    positions = np.concatenate([mobile, corner], axis=1)
+    return SiteWalk(trajectory=as_trajectory(positions, ("Li",) * n_ions + ("Cl",), cell), places=places)

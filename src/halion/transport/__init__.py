@@ -17,12 +17,17 @@ from halion.transport.directions import Anisotropy, anisotropy
 from halion.transport.extension import Extension, extend_runs
 from halion.transport.fit import brownian_covariance, rsd_brownian, rsd_he
 from halion.transport.hops import hop_length
+from halion.transport.jumps import Hops, count_hops
+from halion.transport.mechanism import Mechanism, analyse_mechanism
 from halion.transport.msd import msd_tensor
+from halion.transport.network import HopEdge, HopNetwork, Percolation, hop_network, percolation
+from halion.transport.paths import FreeEnergyPath, free_energy_path
 from halion.transport.planning import PlanGoal, PlannedRun, RunPlan, plan_runs
 from halion.transport.readers import read_trajectory
 from halion.transport.regimes import Regimes, compare_regimes
 from halion.transport.replicas import with_replica_scatter
 from halion.transport.run import analyse_run, analyse_trajectories
+from halion.transport.sites import Ridge, SiteChoices, Sites, find_sites
 from halion.transport.sizes import SizeComparison, compare_sizes
 from halion.transport.summary import TransportSummary, summarise_runs
 from halion.transport.tables import run_rows, summary_rows
@@ -35,17 +40,27 @@ __all__ = [
     "Conductivity",
     "DirectionDiffusivity",
     "Extension",
+    "FreeEnergyPath",
     "HavenRatio",
+    "HopEdge",
+    "HopNetwork",
+    "Hops",
     "Influence",
     "IonDensity",
+    "Mechanism",
+    "Percolation",
     "PlanGoal",
     "PlannedRun",
     "Regimes",
+    "Ridge",
     "RunPlan",
     "RunTransport",
+    "SiteChoices",
+    "Sites",
     "SizeComparison",
     "TransportSummary",
     "Verdict",
+    "analyse_mechanism",
     "analyse_run",
     "analyse_trajectories",
     "anisotropy",
@@ -54,18 +69,23 @@ __all__ = [
     "compare_regimes",
     "compare_sizes",
     "conductivity_at",
+    "count_hops",
     "count_ions",
     "extend_runs",
+    "find_sites",
     "fit_arrhenius",
     "fold",
+    "free_energy_path",
     "grid_shape",
     "haven_ratio",
     "hop_length",
+    "hop_network",
     "ion_density",
     "leave_one_out",
     "msd_tensor",
     "nernst_einstein",
     "paper_compat",
+    "percolation",
     "plan_runs",
     "pool_haven",
     "read_trajectory",
