@@ -27,6 +27,7 @@ from halion.settings import TransportSettings
 from halion.study_file import resolve
 from halion.transport import HavenRatio, summarise_runs
 from halion.transport.collective import Slopes
+from halion.transport.density import IonDensity
 from halion.transport.types import Arrhenius, Conductivity, DirectionDiffusivity, RunTransport
 from halion.units import BOLTZMANN_EV_PER_K, conductivity_to_ms_per_cm
 
@@ -255,6 +256,29 @@ def run(kelvin: float, *, verdict: str = "diffusive") -> RunTransport:
     )
 
 
+def density(kelvin: float) -> IonDensity:
+    """Two blobs of Li in the relaxed cell, the hotter the wider."""
+    atoms = ordered_cell()
+    cell, is_mobile = np.array(atoms.cell), atoms.numbers == 3
+    shape = (18, 16, 12)
+    points = np.stack(np.meshgrid(*(np.arange(n) / n for n in shape), indexing="ij"), axis=-1)
+    values = np.zeros(shape)
+    for centre in ((0.3, 0.3, 0.4), (0.7, 0.6, 0.6)):
+        values += np.exp(-((((points - centre) @ cell) ** 2).sum(axis=-1)) / (0.004 * kelvin))
+    values *= is_mobile.sum() / (values.sum() * abs(np.linalg.det(cell)) / values.size)
+    return IonDensity(
+        species="Li",
+        values=values,
+        cell=cell,
+        framework_symbols=tuple(np.array(atoms.get_chemical_symbols())[~is_mobile]),
+        framework_fractional=atoms.get_scaled_positions()[~is_mobile],
+        n_ions=float(is_mobile.sum()),
+        n_frames=600,
+        temperature_k=kelvin + 1.4,
+        smoothing=0.3,
+    )
+
+
 def along(name: str, share: float, slope: float) -> DirectionDiffusivity:
     value = share * slope / 6
     return DirectionDiffusivity(
@@ -373,6 +397,7 @@ def complete() -> StudyResults:
         equilibrations=tuple(equilibration(kelvin) for kelvin in TEMPERATURES),
         runs=runs,
         summary=summarise_runs(runs, TransportSettings(), haven=[haven(one) for one in runs]),
+        densities=tuple(density(kelvin) for kelvin in TEMPERATURES),
         extension="Runs were made longer by 6 ps at 450 K.",
         arrhenius=fit,
         conductivity=conductivity(fit),
@@ -393,7 +418,13 @@ def without_value() -> StudyResults:
     runs = (run(450.0, verdict="upper bound"), run(500.0, verdict="upper bound"))
     summary = summarise_runs(runs, TransportSettings())
     return replace(
-        complete(), runs=runs, summary=summary, arrhenius=None, conductivity=upper_bound(), title="Li3YBr6, cold"
+        complete(),
+        runs=runs,
+        densities=(),
+        summary=summary,
+        arrhenius=None,
+        conductivity=upper_bound(),
+        title="Li3YBr6, cold",
     )
 
 
@@ -401,6 +432,7 @@ def failures_only() -> StudyResults:
     return replace(
         complete(),
         runs=(),
+        densities=(),
         summary=None,
         equilibrations=(),
         arrhenius=None,
@@ -420,6 +452,7 @@ def one_temperature() -> StudyResults:
     return replace(
         whole,
         runs=whole.runs[:1],
+        densities=whole.densities[:1],
         summary=summary,
         equilibrations=whole.equilibrations[:1],
         arrhenius=None,

@@ -127,6 +127,21 @@ def test_structure_is_more_than_an_empty_canvas(complete):
     assert complaints(complete) == []
 
 
+def test_the_density_is_drawn_and_turns(complete):
+    def picture() -> str:
+        return complete.execute_script("return document.querySelector('#density-viewer canvas').toDataURL()")
+
+    assert complete.find_element("id", "density-message").text == ""
+    seen = set()
+    for axis in "012":
+        button = complete.find_element("css selector", f"[data-density-view='{axis}']")
+        complete.execute_script("arguments[0].click()", button)
+        seen.add(picture())
+    assert len(seen) == 3, "three axes, three views"
+    assert min(map(len, seen)) > 20_000, "an empty canvas of this size compresses to a few thousand characters"
+    assert complaints(complete) == []
+
+
 def test_a_click_on_a_header_sorts_up_then_down(complete):
     def column(k: int) -> list[float]:
         cells = complete.find_elements("css selector", f"#table-ranking tbody td:nth-child({k})")

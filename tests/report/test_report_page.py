@@ -257,4 +257,4 @@ def test_a_second_report_is_the_same_bytes(pages, tmp_path):
     assert again == tmp_path / "report.html"
     assert again.read_bytes() == pages["complete"].read_bytes()
     names = sorted(path.name for path in pages["complete"].parent.iterdir())
-    assert names == ["citations.bib", "figures", "report.html", "results.json", "study.yaml", "tables"]
+    assert names == ["citations.bib", "density", "figures", "report.html", "results.json", "study.yaml", "tables"]

@@ -82,7 +82,7 @@ def page_html(
     sections: tuple[Section, ...],
     top: str,
     figures: tuple[Figure, ...],
-    scene: Mapping[str, Any] | None,
+    views: Mapping[str, Any],
 ) -> str:
     """The whole page.
 
@@ -91,15 +91,16 @@ def page_html(
         sections: in their order.
         top: HTML above the sections (header and caveats).
         figures: for plotly.
-        scene: for 3Dmol.js; None: no 3-D view, and no library for it.
+        views: 3-D views by name, for 3Dmol.js; without any, no library for it.
     """
     links = "\n".join(f'<a href="#{section.anchor}">{html.escape(section.name)}</a>' for section in sections)
     body = "\n".join(
         f'<section id="{section.anchor}"><h2>{html.escape(section.heading)}</h2>\n{section.body}\n</section>'
         for section in sections
     )
-    data = {"figures": {figure.name: plotly_specification(figure) for figure in figures}, "scene": scene}
-    scripts = [plotly_javascript() if figures else "", _asset("vendor", "3Dmol-min.js") if scene else ""]
+    data = {"figures": {figure.name: plotly_specification(figure) for figure in figures}, **views}
+    is_solid = any(view is not None for view in views.values())
+    scripts = [plotly_javascript() if figures else "", _asset("vendor", "3Dmol-min.js") if is_solid else ""]
     libraries = "\n".join(f"<script>{_closed(script)}</script>" for script in scripts if script)
     return f"""<!DOCTYPE html>
 <html lang="en">

@@ -10,6 +10,7 @@ from halion.crystal.types import DisorderedCrystal
 from halion.dynamics.types import Equilibration
 from halion.orderings.types import Composition, OrderingCount
 from halion.ranking.types import Ranking
+from halion.transport.density import IonDensity
 from halion.transport.summary import TransportSummary
 from halion.transport.types import Arrhenius, Conductivity, RunTransport
 
@@ -44,6 +45,7 @@ class StudyResults:
         settings: the resolved settings of the study.
         provenance: versions, commit, hashes, seeds, machine, times.
         summary: what the runs say together; None before any has ended.
+        densities: of the mobile ions, one per run in the same order; shown and kept as files, not in results.json.
         extension: which runs were made longer, and whether it was enough; empty where nothing was asked for.
         caveats: what a reader must know first (e.g. what a quick preset costs in certainty).
     """
@@ -64,4 +66,5 @@ class StudyResults:
     provenance: Mapping[str, Any]
     caveats: tuple[str, ...]
     summary: TransportSummary | None = None
+    densities: tuple[IonDensity, ...] = ()
     extension: str = ""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from halion.files import write_json, write_text
 from halion.records import to_record
 from halion.report.citations import bibtex, citations_for
+from halion.report.density import density_record, write_densities
 from halion.report.draw_matplotlib import figure_svg
 from halion.report.figure import figure_csv
 from halion.report.figures import figures_of
@@ -43,7 +45,7 @@ def write_report(results: StudyResults, folder: Path) -> Path:
     Returns:
         `folder/report.html`, one file that needs nothing beside it and no network. Beside it lie
         `figures/*.svg`, `tables/*.csv` (each figure's data as `figure-*.csv`), `results.json`, `citations.bib`
-        and `study.yaml`. The page is written last.
+        and `study.yaml`, and `density/` with each run's density of mobile ions. The page is written last.
     Raises:
         DiskFull: the disk is full; each file is whole or as it was.
 
@@ -62,7 +64,8 @@ def write_report(results: StudyResults, folder: Path) -> Path:
         write_text(folder / "tables" / f"figure-{figure.name}.csv", figure_csv(figure))
     for table in material.tables.values():
         write_text(folder / "tables" / f"{table.name}.csv", table_csv(table))
-    write_json(folder / "results.json", to_record(results))
+    write_json(folder / "results.json", to_record(replace(results, densities=())))
+    write_densities(results, folder / "density")
     write_text(folder / "citations.bib", bibtex(citations_for(results)))
     if results.settings:
         write_text(folder / "study.yaml", study_yaml(results))
@@ -79,5 +82,6 @@ def write_report(results: StudyResults, folder: Path) -> Path:
         method_section(results),
         provenance_section(results),
     )
-    page = page_html(f"{results.title} · halion report", sections, page_top(results), figures, scene_record(scene))
+    views = {"scene": scene_record(scene), "density": density_record(results)}
+    page = page_html(f"{results.title} · halion report", sections, page_top(results), figures, views)
     return write_text(folder / "report.html", page)

@@ -19,9 +19,9 @@ from halion.study.engine import LocalEngine
 from halion.study.jobs import dynamics_job, read_progress
 from halion.study.run_folder import RunFolder
 from halion.study.step import Step
-from halion.transport import HavenRatio, RunTransport, analyse_run, haven_ratio
+from halion.transport import HavenRatio, IonDensity, RunTransport, analyse_run, haven_ratio, ion_density
 
-__all__ = ["dynamics", "dynamics_steps", "haven", "read_equilibration", "trajectory_of", "transport"]
+__all__ = ["densities", "dynamics", "dynamics_steps", "haven", "read_equilibration", "trajectory_of", "transport"]
 
 
 def dynamics_steps(folder: RunFolder, settings: StudySettings, table: Ranking) -> dict[float, Step]:
@@ -80,6 +80,16 @@ def transport(
 def haven(folder: RunFolder, settings: StudySettings, steps: dict[float, Step]) -> tuple[HavenRatio, ...]:
     """Haven ratio of every temperature whose run ended well."""
     return _analysed(folder, settings, steps, (HavenRatio, haven_ratio, "-haven"), silent)
+
+
+def densities(folder: RunFolder, settings: StudySettings, steps: dict[float, Step]) -> tuple[IonDensity, ...]:
+    """Density of the mobile ions of every temperature whose run ended well."""
+    return _analysed(folder, settings, steps, (IonDensity, _density, "-density"), silent)
+
+
+def _density(trajectory: Trajectory, settings: TransportSettings) -> IonDensity:
+    # Ions swing by some 0.3 Angstrom about a site: finer grids show noise, and make pages large.
+    return ion_density(trajectory, settings.mobile_species, spacing=0.4, smoothing=0.3)
 
 
 def _analysed(

@@ -138,6 +138,7 @@ def collect_results(folder: RunFolder) -> StudyResults:
         arrhenius=summary.arrhenius,
         conductivity=summary.conductivity,
         summary=summary if runs else None,
+        densities=motion.densities(folder, settings, current),
         failures=_failures(folder, settings, steps),
         settings=settings.model_dump(mode="json"),
         provenance=read_json(provenance) if provenance.exists() else {},

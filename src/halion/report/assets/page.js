@@ -144,6 +144,52 @@
     viewer.render();
   }
 
+  function showDensity() {
+    const place = document.getElementById("density-viewer");
+    if (!place || !data.density) {
+      return;
+    }
+    const message = document.getElementById("density-message");
+    if (!hasWebGL() || typeof $3Dmol === "undefined") {
+      place.remove();
+      message.textContent = "This browser has no WebGL: the density is in the files beside this report.";
+      return;
+    }
+    try {
+      buildDensity(place, data.density);
+    } catch (error) {
+      place.remove();
+      message.textContent = "The 3-D view could not start (" + error.message + ").";
+    }
+  }
+
+  // Gaussian's cube format, which 3Dmol.js reads for cells of any shape: lengths in Bohr.
+  function cubeOf(scene) {
+    const bohr = (v) => v.map((x) => (x / 0.529177).toFixed(6)).join(" ");
+    const bytes = Uint8Array.from(atob(scene.grid), (c) => c.charCodeAt(0));
+    const lines = ["density", "", "0 " + bohr(scene.origin)];
+    scene.axes.forEach((axis, k) => lines.push(scene.shape[k] + " " + bohr(axis.map((x) => x / scene.shape[k]))));
+    return lines.join("\n") + "\n" + Array.from(bytes).join(" ") + "\n";
+  }
+
+  function buildDensity(place, scene) {
+    const viewer = $3Dmol.createViewer(place, { backgroundColor: "white", antialias: true, disableFog: true });
+    viewer.setProjection("orthographic");
+    addFrame(viewer, scene);
+    const volume = new $3Dmol.VolumeData(cubeOf(scene), "cube");
+    scene.surfaces.forEach(function (surface) {
+      viewer.addIsosurface(volume, {
+        isoval: surface.level, color: surface.colour, opacity: surface.opacity, smoothness: 2,
+      });
+    });
+    viewer.zoomTo();
+    viewer.zoom(1.4);
+    lookAlong(viewer, scene.axes, 1, true);
+    document.querySelectorAll("[data-density-view]").forEach(function (button) {
+      button.addEventListener("click", () => lookAlong(viewer, scene.axes, Number(button.dataset.densityView), false));
+    });
+  }
+
   function showStructure() {
     const place = document.getElementById("viewer");
     if (!place || !data.scene) {
@@ -163,9 +209,8 @@
     }
   }
 
-  function buildViewer(place, scene) {
-    const viewer = $3Dmol.createViewer(place, { backgroundColor: "white", antialias: true, disableFog: true });
-    viewer.setProjection("orthographic");
+  // Atoms and the edges of the cell.
+  function addFrame(viewer, scene) {
     scene.atoms.forEach(function (atom) {
       viewer.addSphere({
         center: point(atom.position), radius: scene.radii[atom.element], color: scene.colours[atom.element],
@@ -177,6 +222,12 @@
         start: point(edge[0]), end: point(edge[1]), radius: 0.05, color: "#52606d", fromCap: 1, toCap: 1,
       });
     });
+  }
+
+  function buildViewer(place, scene) {
+    const viewer = $3Dmol.createViewer(place, { backgroundColor: "white", antialias: true, disableFog: true });
+    viewer.setProjection("orthographic");
+    addFrame(viewer, scene);
     let shapes = scene.polyhedra.flatMap((shape) => polyhedron(viewer, shape));
     viewer.zoomTo();
     viewer.zoom(1.5);
@@ -207,6 +258,7 @@
   sortTables();
   copyButtons();
   showStructure();
+  showDensity();
   // Told to whoever waits for the page, such as its tests.
   Promise.all(drawings).then(() => (document.documentElement.dataset.drawn = "yes"));
 })();
