@@ -28,6 +28,8 @@ from halion.study_file import resolve
 from halion.transport import HavenRatio, summarise_runs
 from halion.transport.collective import Slopes
 from halion.transport.density import IonDensity
+from halion.transport.mechanism import MechanismSummary, SiteSummary
+from halion.transport.network import HopEdge, HopNetwork, Percolation
 from halion.transport.types import Arrhenius, Conductivity, DirectionDiffusivity, RunTransport
 from halion.units import BOLTZMANN_EV_PER_K, conductivity_to_ms_per_cm
 
@@ -279,6 +281,57 @@ def density(kelvin: float) -> IonDensity:
     )
 
 
+def site(place: tuple[float, float, float], occupancy: float, kind: str, distance: float) -> SiteSummary:
+    return SiteSummary(fractional=np.array(place), occupancy=occupancy, kind=kind, anion_distance=distance)
+
+
+def mechanism(kelvin: float) -> MechanismSummary:
+    """Two kinds of sites; hops across a shared face lead along c."""
+    ways = Percolation(strength=(7.0,), directions=((0, 0, 1),), along=(0.0, 0.0, 7.0))
+    part = np.diag([0.0, 0.0, 3e-3])
+    edge = HopEdge(
+        first=0,
+        second=1,
+        image=(0, 0, 1),
+        vector=np.array([0.0, 0.0, 3.1]),
+        n_forward=9,
+        n_back=7,
+        rate_forward=0.061,
+        rate_back=0.057,
+        rate_forward_std=0.02,
+        rate_back_std=0.022,
+        barrier_ev=0.217,
+        barrier_std_ev=0.011,
+        kind="octahedral-octahedral face",
+    )
+    return MechanismSummary(
+        source=f"5-dynamics/{kelvin:g}K/production.h5",
+        temperature_k=kelvin + 1.4,
+        verdict=f"16 hops of 12 ions between 2 sites at {kelvin:g} K.",
+        sites=(
+            SiteSummary(
+                fractional=np.array([0.0, 0.0, 0.25]), occupancy=0.871, kind="octahedral", anion_distance=2.77
+            ),
+            SiteSummary(
+                fractional=np.array([0.5, 0.125, 0.75]), occupancy=0.13, kind="other", anion_distance=math.nan
+            ),
+        ),
+        network=HopNetwork(
+            edges=(edge,),
+            by_hops=ways,
+            by_density=ways,
+            barrier_ev=(0.217,),
+            barrier_along_ev=(math.inf, math.inf, 0.217),
+            by_kind={"octahedral-octahedral face": 0.0133},
+            hop_diffusivity=part,
+            kind_diffusivity={"octahedral-octahedral face": part},
+        ),
+        n_hops=16,
+        rate_per_ps=0.0133,
+        returned=0.37,
+    )
+
+
 def along(name: str, share: float, slope: float) -> DirectionDiffusivity:
     value = share * slope / 6
     return DirectionDiffusivity(
@@ -398,6 +451,7 @@ def complete() -> StudyResults:
         runs=runs,
         summary=summarise_runs(runs, TransportSettings(), haven=[haven(one) for one in runs]),
         densities=tuple(density(kelvin) for kelvin in TEMPERATURES),
+        mechanisms=tuple(mechanism(kelvin) for kelvin in TEMPERATURES),
         extension="Runs were made longer by 6 ps at 450 K.",
         arrhenius=fit,
         conductivity=conductivity(fit),
@@ -421,6 +475,7 @@ def without_value() -> StudyResults:
         complete(),
         runs=runs,
         densities=(),
+        mechanisms=(),
         summary=summary,
         arrhenius=None,
         conductivity=upper_bound(),
@@ -433,6 +488,7 @@ def failures_only() -> StudyResults:
         complete(),
         runs=(),
         densities=(),
+        mechanisms=(),
         summary=None,
         equilibrations=(),
         arrhenius=None,
@@ -453,6 +509,7 @@ def one_temperature() -> StudyResults:
         whole,
         runs=whole.runs[:1],
         densities=whole.densities[:1],
+        mechanisms=whole.mechanisms[:1],
         summary=summary,
         equilibrations=whole.equilibrations[:1],
         arrhenius=None,

@@ -170,6 +170,19 @@ def test_what_the_runs_say_together_appears(words):
     assert "One activation energy or two?" not in words["failures_only"]
 
 
+def test_every_number_of_the_mechanism_appears(words, pages):
+    text = words["complete"]
+    for one in sample.complete().mechanisms:
+        assert one.verdict in text
+        assert fixed(one.temperature_k, 0) in text
+    for number in ("0.217", "13.3", "0.871"[:4], "2.77", "octahedral-octahedral face", "37"):
+        assert number in text, number
+    table = (pages["complete"].parent / "tables" / "hops.csv").read_text().splitlines()
+    assert len(table) == 1 + len(sample.TEMPERATURES)
+    assert "0 0 1" in table[1] and "0.061" in table[1] and "0.022" in table[1]
+    assert "From site to site" not in words["failures_only"]
+
+
 def test_every_number_of_crystal_orderings_and_ranking_appears(words):
     results, text = sample.complete(), words["complete"]
     for amount in ("1\u202f411\u202f200", "179\u202f208", "6\u202f412"):

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
 import pytest
 from arrhenius_runs import bound_at, on_a_line, run_at
+from transport_walks import walk
 
+from halion.records import from_record, to_record
 from halion.settings import TransportSettings
 from halion.transport import (
     HavenRatio,
+    MechanismSummary,
+    analyse_mechanism,
     compare_regimes,
     conductivity_at,
     fit_arrhenius,
@@ -96,3 +101,17 @@ def test_an_unresolved_ratio_or_that_of_a_melt_divides_nothing():
     assert summarise_runs(runs, SETTINGS, haven=[ratio("a", 0.9)]).with_haven is None
     molten = [*runs, run_at(800.0, 1e-2, verdict="melted", source="melt")]
     assert summarise_runs(molten, SETTINGS, haven=[ratio("melt")]).with_haven is None
+
+
+def test_a_mechanism_without_its_grids_reads_back():
+    mechanism = analyse_mechanism(walk(3), SETTINGS.mobile_species, spacing=0.5)
+    found = mechanism.summary("walk")
+    assert found.verdict == mechanism.verdict and found.n_hops == len(mechanism.hops.ion)
+    occupancies = [site.occupancy for site in found.sites]
+    assert occupancies == sorted(occupancies, reverse=True)
+    # Points with less than a tenth of a visit belong to no site: 1 % of the ions at most.
+    assert sum(occupancies) == pytest.approx(mechanism.density.n_ions, rel=0.01)
+    again = from_record(MechanismSummary, json.loads(json.dumps(to_record(found))))
+    assert again.verdict == found.verdict and again.network.by_kind == found.network.by_kind
+    assert np.array_equal(again.network.hop_diffusivity, found.network.hop_diffusivity)
+    assert to_record(again) == to_record(found)

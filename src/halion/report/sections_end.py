@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from halion.report.citations import bibtex, citations_for
 from halion.report.density import density_block
+from halion.report.mechanism import mechanism_block
 from halion.report.method import method_paragraph, repeat_command, study_yaml
 from halion.report.page import Material, Section, figure_block, paragraphs, table_block
 from halion.report.study_rows import STUDY_SOURCE, reduced_formula
@@ -31,6 +32,7 @@ def motion_section(results: StudyResults, material: Material) -> Section:
     else:
         pair = figure_block(material, "msd") + figure_block(material, "msd-log")
         below = figure_block(material, "framework") + _directions(results, material) + density_block(results)
+        below += mechanism_block(results, material)
         body = f'<div class="grid">{pair}</div>{below}'
     return Section(anchor="motion", name="Motion", heading="How the ions moved", body=body)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from halion.report.mechanism import mechanism_tables
 from halion.report.study_rows import reduced_formula, study_rows
 from halion.report.table import Cell, Table, number, word
 from halion.report.tables_structure import structure_tables
@@ -18,6 +19,7 @@ def tables_of(results: StudyResults) -> dict[str, Table]:
     """All tables of a study by name; a table without rows is left out."""
     tables = (
         *transport_tables(results),
+        *mechanism_tables(results),
         *structure_tables(results),
         _volumes(results),
         _study(results),

@@ -11,6 +11,7 @@ from halion.dynamics.types import Equilibration
 from halion.orderings.types import Composition, OrderingCount
 from halion.ranking.types import Ranking
 from halion.transport.density import IonDensity
+from halion.transport.mechanism import MechanismSummary
 from halion.transport.summary import TransportSummary
 from halion.transport.types import Arrhenius, Conductivity, RunTransport
 
@@ -46,6 +47,7 @@ class StudyResults:
         provenance: versions, commit, hashes, seeds, machine, times.
         summary: what the runs say together; None before any has ended.
         densities: of the mobile ions, one per run in the same order; shown and kept as files, not in results.json.
+        mechanisms: sites, hops and ways through the crystal of the runs whose ions have sites.
         extension: which runs were made longer, and whether it was enough; empty where nothing was asked for.
         caveats: what a reader must know first (e.g. what a quick preset costs in certainty).
     """
@@ -67,4 +69,5 @@ class StudyResults:
     caveats: tuple[str, ...]
     summary: TransportSummary | None = None
     densities: tuple[IonDensity, ...] = ()
+    mechanisms: tuple[MechanismSummary, ...] = ()
     extension: str = ""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from halion.dynamics import Equilibration, Trajectory, open_trajectory
+from halion.errors import PhysicsRefusal
 from halion.files import read_json
 from halion.progress import Progress, silent
 from halion.ranking import Ranking
@@ -19,9 +20,27 @@ from halion.study.engine import LocalEngine
 from halion.study.jobs import dynamics_job, read_progress
 from halion.study.run_folder import RunFolder
 from halion.study.step import Step
-from halion.transport import HavenRatio, IonDensity, RunTransport, analyse_run, haven_ratio, ion_density
+from halion.transport import (
+    HavenRatio,
+    IonDensity,
+    MechanismSummary,
+    RunTransport,
+    analyse_mechanism,
+    analyse_run,
+    haven_ratio,
+    ion_density,
+)
 
-__all__ = ["densities", "dynamics", "dynamics_steps", "haven", "read_equilibration", "trajectory_of", "transport"]
+__all__ = [
+    "densities",
+    "dynamics",
+    "dynamics_steps",
+    "haven",
+    "mechanisms",
+    "read_equilibration",
+    "trajectory_of",
+    "transport",
+]
 
 
 def dynamics_steps(folder: RunFolder, settings: StudySettings, table: Ranking) -> dict[float, Step]:
@@ -87,6 +106,17 @@ def densities(folder: RunFolder, settings: StudySettings, steps: dict[float, Ste
     return _analysed(folder, settings, steps, (IonDensity, _density, "-density"), silent)
 
 
+def mechanisms(
+    folder: RunFolder, settings: StudySettings, steps: dict[float, Step]
+) -> tuple[MechanismSummary, ...]:
+    """Sites, hops and ways through the crystal of every run that ended well and whose ions have sites."""
+    return _analysed(folder, settings, steps, (MechanismSummary, _mechanism, "-mechanism"), silent)
+
+
+def _mechanism(trajectory: Trajectory, settings: TransportSettings) -> MechanismSummary:
+    return analyse_mechanism(trajectory, settings.mobile_species).summary(trajectory.source)
+
+
 def _density(trajectory: Trajectory, settings: TransportSettings) -> IonDensity:
     # Ions swing by some 0.3 Angstrom about a site: finer grids show noise, and make pages large.
     return ion_density(trajectory, settings.mobile_species, spacing=0.4, smoothing=0.3)
@@ -111,8 +141,12 @@ def _analysed(
             {"dynamics": earlier.inputs_digest, "settings": settings.transport.model_dump(mode="json")},
         )
         if not step.is_done:
-            step.begin().commit(to_record(analyse(trajectory_of(folder, earlier), settings.transport)))
-        found.append(from_record(kind, step.value()))
+            try:
+                step.begin().commit(to_record(analyse(trajectory_of(folder, earlier), settings.transport)))
+            except PhysicsRefusal as refusal:
+                step.commit_refusal(refusal)
+        if not refusal_of(step):
+            found.append(from_record(kind, step.value()))
         progress(k + 1, len(ended_well))
     return tuple(found)
 

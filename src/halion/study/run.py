@@ -6,8 +6,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from halion.crystal import load_crystal
+from halion.crystal import DisorderedCrystal, load_crystal
 from halion.dynamics import dynamics_cell
 from halion.errors import HalionError, Interrupted, RunFolderError
 from halion.files import read_json
@@ -116,13 +117,7 @@ def collect_results(folder: RunFolder) -> StudyResults:
     found = load_orderings(folder.step_folder("1-orderings") / "orderings.h5")
     table = from_record(Ranking, Step(folder.step_folder("4-ranking"), {}).value())
     steps = motion.dynamics_steps(folder, settings, table)
-    done = {kelvin: step for kelvin, step in steps.items() if step.is_done}
-    current = extension.latest(folder, settings, done)
-    runs = motion.transport(folder, settings, current)
     equilibrations = [motion.read_equilibration(step) for step in steps.values()]
-    charge = crystal.charges[settings.transport.mobile_species]
-    ratios = motion.haven(folder, settings, current)
-    summary = summarise_runs(runs, settings.transport, charge=charge, haven=ratios)
     provenance = folder.path / "provenance.json"
     n_atoms = len(dynamics_cell(table.best.relaxation.atoms, settings.dynamics))
     return StudyResults(
@@ -134,17 +129,32 @@ def collect_results(folder: RunFolder) -> StudyResults:
         excluded_below=found.excluded_below,
         ranking=table,
         equilibrations=tuple(one for one in equilibrations if one is not None),
-        runs=runs,
-        arrhenius=summary.arrhenius,
-        conductivity=summary.conductivity,
-        summary=summary if runs else None,
-        densities=motion.densities(folder, settings, current),
+        **_transport(folder, settings, crystal, {kelvin: step for kelvin, step in steps.items() if step.is_done}),
         failures=_failures(folder, settings, steps),
         settings=settings.model_dump(mode="json"),
         provenance=read_json(provenance) if provenance.exists() else {},
-        extension=extension.word_of_extension(folder, settings, done),
         caveats=caveats_of(settings, crystal, found.composition, n_atoms=n_atoms),
     )
+
+
+def _transport(
+    folder: RunFolder, settings: StudySettings, crystal: DisorderedCrystal, steps: dict[float, Step]
+) -> dict[str, Any]:
+    """What the productions give, as long as they are now: the fields of the results that come from them."""
+    current = extension.latest(folder, settings, steps)
+    runs = motion.transport(folder, settings, current)
+    charge = crystal.charges[settings.transport.mobile_species]
+    ratios = motion.haven(folder, settings, current)
+    summary = summarise_runs(runs, settings.transport, charge=charge, haven=ratios)
+    return {
+        "runs": runs,
+        "arrhenius": summary.arrhenius,
+        "conductivity": summary.conductivity,
+        "summary": summary if runs else None,
+        "densities": motion.densities(folder, settings, current),
+        "mechanisms": motion.mechanisms(folder, settings, current),
+        "extension": extension.word_of_extension(folder, settings, steps),
+    }
 
 
 def _failures(folder: RunFolder, settings: StudySettings, steps: dict[float, Step]) -> tuple[Failure, ...]:

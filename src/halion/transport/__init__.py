@@ -18,7 +18,7 @@ from halion.transport.extension import Extension, extend_runs
 from halion.transport.fit import brownian_covariance, rsd_brownian, rsd_he
 from halion.transport.hops import hop_length
 from halion.transport.jumps import Hops, count_hops
-from halion.transport.mechanism import Mechanism, analyse_mechanism
+from halion.transport.mechanism import Mechanism, MechanismSummary, SiteSummary, analyse_mechanism
 from halion.transport.msd import msd_tensor
 from halion.transport.network import HopEdge, HopNetwork, Percolation, hop_network, percolation
 from halion.transport.paths import FreeEnergyPath, free_energy_path
@@ -48,6 +48,7 @@ __all__ = [
     "Influence",
     "IonDensity",
     "Mechanism",
+    "MechanismSummary",
     "Percolation",
     "PlanGoal",
     "PlannedRun",
@@ -56,6 +57,7 @@ __all__ = [
     "RunPlan",
     "RunTransport",
     "SiteChoices",
+    "SiteSummary",
     "Sites",
     "SizeComparison",
     "TransportSummary",
