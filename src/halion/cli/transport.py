@@ -25,7 +25,10 @@ _IONS |= {"F": -1, "Cl": -1, "Br": -1, "I": -1, "O": -2, "S": -2}
 
 def command(
     trajectories: Annotated[
-        list[Path], typer.Argument(metavar="TRAJECTORY...", help="halion HDF5, extended XYZ or ASE .traj files.")
+        list[Path],
+        typer.Argument(
+            metavar="TRAJECTORY...", help="halion HDF5, extended XYZ, ASE .traj, LAMMPS dump, XDATCAR, H5MD."
+        ),
     ],
     mobile: Annotated[str | None, typer.Option(metavar="ELEMENT", help="Mobile ion. (default: Li)")] = None,
     charge: Annotated[
@@ -38,6 +41,12 @@ def command(
         str | None,
         typer.Option(metavar="K,K,...", help="Temperatures of the runs in their order, where a file does not say."),
     ] = None,
+    types: Annotated[
+        str | None, typer.Option(metavar="LI,Y,...", help="Elements of the types of LAMMPS dumps, in their order.")
+    ] = None,
+    unwrapped: Annotated[
+        bool, typer.Option("--unwrapped", help="The coordinates are known to be unwrapped. (otherwise: found out)")
+    ] = False,
     hop_length: Annotated[
         float | None,
         typer.Option(metavar="ANGSTROM", help="Distance of neighbouring sites. (default: from the structure)"),
@@ -82,7 +91,15 @@ def command(
         loaded = []
         for k, (path, temperature_k) in enumerate(zip(trajectories, known, strict=True)):
             watcher("reading", k, len(trajectories), path.name)
-            loaded.append(read_trajectory(path, timestep_ps=frame_interval_ps, temperature_k=temperature_k))
+            loaded.append(
+                read_trajectory(
+                    path,
+                    timestep_ps=frame_interval_ps,
+                    temperature_k=temperature_k,
+                    is_unwrapped=unwrapped or None,
+                    types=[name.strip() for name in types.split(",")] if types else (),
+                )
+            )
         watcher("analysis", 0, 1)
         runs, *_ = analyse_trajectories(loaded, settings, charge=ion_charge)
         ratios = [haven_ratio(one, settings) for one in loaded if set(one.symbols) != {settings.mobile_species}]

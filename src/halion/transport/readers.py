@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-import ase.io
+import ase
 import numpy as np
 
 from halion.arrays import FloatArray
 from halion.dynamics.types import Trajectory
-from halion.errors import TornFile, TrajectoryError
+from halion.errors import TrajectoryError
+from halion.transport.formats import dump_steps, is_h5md, is_lammps_dump, read_frames, read_h5md
 
 __all__ = ["read_trajectory", "unwrap"]
 
@@ -26,8 +28,9 @@ def read_trajectory(
     timestep_ps: float | None = None,
     temperature_k: float | None = None,
     is_unwrapped: bool | None = None,
+    types: Sequence[str] = (),
 ) -> Trajectory:
-    """A trajectory from halion's HDF5, or from anything that ASE reads frame by frame (extxyz, .traj).
+    """A trajectory from halion's HDF5, extxyz, ASE .traj, LAMMPS dump, XDATCAR, H5MD, or what else ASE reads.
 
     Args:
         path: the file, or the folder of a halion run.
@@ -35,10 +38,11 @@ def read_trajectory(
             instead of what they say where given.
         temperature_k: temperature that the run was meant to have, where the file does not say.
         is_unwrapped: True where the coordinates are known to be unwrapped; None: found out (see `unwrap`).
+        types: element of each type of a LAMMPS dump that names none.
     Raises:
         TrajectoryError: missing, no frames, no cell, no times, frames stored twice, or ambiguous jumps.
         TornFile: the file cannot be read to its end.
-    Checked by tests/transport/test_transport_readers.py.
+    Checked by tests/transport/test_transport_readers.py and test_transport_formats.py.
     """
     path = Path(path)
     if not path.exists():
@@ -49,13 +53,28 @@ def read_trajectory(
             where=str(path),
             fix="give the time between two frames: --frame-interval-ps 0.1",
         )
-    if path.suffix in (".h5", ".hdf5") or path.is_dir():
+    time_ps = None
+    if path.is_file() and is_h5md(path):
+        frames, time_ps, is_known = read_h5md(path)
+        is_unwrapped = is_unwrapped or is_known or None
+        time_ps = time_ps if timestep_ps is None else None
+    elif path.suffix in (".h5", ".hdf5") or path.is_dir():
         from halion.dynamics import open_trajectory
 
         return open_trajectory(path)
-    frames = _frames(path)
+    else:
+        frames = read_frames(path, types)
+        _refuse_uneven_dump(path)
+    _refuse_unusable(frames, path)
     _refuse_repeats(frames, path)
-    time_ps = _times(frames, timestep_ps, path)
+    time_ps = _times(frames, timestep_ps, path) if time_ps is None else time_ps
+    return _trajectory(frames, time_ps, (temperature_k, is_unwrapped), path)
+
+
+def _trajectory(
+    frames: list[ase.Atoms], time_ps: FloatArray, known: tuple[float | None, bool | None], path: Path
+) -> Trajectory:
+    temperature_k, is_unwrapped = known
     cells = np.array([frame.cell.array for frame in frames])
     positions = np.array([frame.positions for frame in frames])
     if not is_unwrapped:
@@ -76,15 +95,7 @@ def read_trajectory(
     )
 
 
-def _frames(path: Path) -> list[ase.Atoms]:
-    try:
-        frames = ase.io.read(path, index=":")
-    except Exception as error:  # ASE's readers raise whatever their parsers do
-        raise TornFile(
-            f"this trajectory cannot be read to its end ({' '.join(str(error).split())[:150]})",
-            where=str(path),
-            fix="cut the damaged last frame off, or name a file in extxyz, ASE .traj or halion's HDF5",
-        ) from error
+def _refuse_unusable(frames: list[ase.Atoms], path: Path) -> None:
     if not frames:
         raise TrajectoryError("the file holds no frame", where=str(path), fix="check that the run has written")
     numbers = frames[0].numbers
@@ -101,7 +112,21 @@ def _frames(path: Path) -> list[ase.Atoms]:
                 where=str(path),
                 fix='write the lattice with each frame (extxyz: Lattice="ax ay az bx ...")',
             )
-    return frames
+
+
+def _refuse_uneven_dump(path: Path) -> None:
+    """A dump says its time steps; a restart may have stored one twice, or left some out."""
+    if not is_lammps_dump(path):
+        return
+    gaps = np.diff(dump_steps(path))
+    uneven = np.flatnonzero(gaps != gaps[0]) if len(gaps) else gaps
+    if len(uneven):
+        k = int(uneven[0])
+        raise TrajectoryError(
+            f"frames {k} and {k + 1} of this dump are {gaps[k]} time steps apart, the first two {gaps[0]}",
+            where=str(path),
+            fix="drop the frames that a restart stored twice, or name the parts as trajectories of their own",
+        )
 
 
 def _refuse_repeats(frames: list[ase.Atoms], path: Path) -> None:
