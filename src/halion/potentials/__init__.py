@@ -4,7 +4,7 @@ from halion.potentials.chgnet import CHGNET_ELEMENTS, ChgnetPotential
 from halion.potentials.engine_types import EngineResult
 from halion.potentials.from_ase import PotentialCalculator, PotentialFromAse
 from halion.potentials.load import KNOWN_POTENTIALS, ase_calculator, load_potential
-from halion.potentials.types import Evaluation, Potential
+from halion.potentials.types import Evaluation, LastLayer, Potential
 
 __all__ = [
     "CHGNET_ELEMENTS",
@@ -12,6 +12,7 @@ __all__ = [
     "ChgnetPotential",
     "EngineResult",
     "Evaluation",
+    "LastLayer",
     "Potential",
     "PotentialCalculator",
     "PotentialFromAse",

@@ -23,6 +23,7 @@ from halion.potentials.chgnet_model import load_model, weights_sha256
 from halion.potentials.engine_types import DeviceSteps, EngineResult
 from halion.potentials.folded import fold
 from halion.potentials.from_ase import join_arrays, refuse_mismatched_arrays, refuse_unknown_elements
+from halion.potentials.torch_engine import TorchEngine
 from halion.potentials.torch_graph import ATOM_CUTOFF, list_bonds
 from halion.potentials.types import Evaluation
 
@@ -71,7 +72,8 @@ class ChgnetPotential:
         threads: int | None = None,
     ) -> None:
         model = load_model(checkpoint)
-        self._engine, self.engine = make_engine(backend, fold(model), device=device, threads=threads)
+        self._weights, self._device = fold(model), device
+        self._engine, self.engine = make_engine(backend, self._weights, device=device, threads=threads)
         name = "chgnet-0.3.0" if checkpoint is None else f"chgnet-{Path(checkpoint).name.split('.')[0]}"
         self.name = name if backend == "fast" else f"{name}-{backend}"
         self.weights_sha256 = weights_sha256(model)
@@ -118,6 +120,29 @@ class ChgnetPotential:
         self._refuse_not_finite(batch, result)
         _refuse_isolated(batch, result.forces)
         return result
+
+    def last_layer_features(
+        self, numbers: IntArray, positions: FloatArray, cells: FloatArray, counts: IntArray
+    ) -> FloatArray:
+        """Last hidden layer of the readout of every atom, (n_atoms_total, 64), see `LastLayer`.
+
+        The torch engine computes them, for every backend: the faster engines keep no hidden layers. They hold no
+        guard against isolated atoms, which `evaluate_arrays` has.
+        Checked by tests/potentials/test_potentials_last_layer.py.
+        """
+        refuse_mismatched_arrays(numbers, positions, cells, counts)
+        batch = _Batch(numbers, positions, cells, counts)
+        self._refuse_unusable(batch)
+        is_torch = isinstance(self._engine, TorchEngine)
+        engine = self._engine if is_torch else TorchEngine(self._weights, device=self._device)
+        features = engine.last_layer_features(batch.numbers, batch.positions, batch.cells, batch.counts)
+        is_finite = batch.of_structures(np.isfinite(features).all(axis=1))
+        for k in np.flatnonzero(~is_finite)[:1]:
+            raise PhysicsRefusal(
+                f"{self.name} gives no finite features for {batch.name(k)}: two atoms lie on one point",
+                fix="look at the structure",
+            )
+        return features
 
     def steps_on_device(self, numbers: IntArray, counts: IntArray) -> DeviceSteps | None:
         """Whole time steps of these structures on the device, see `OnDevice`."""

@@ -88,6 +88,22 @@ class TorchEngine:
             virials=np.concatenate([*virials, np.empty((0, 3, 3))]),
         )
 
+    def last_layer_features(
+        self, numbers: IntArray, positions: FloatArray, cells: FloatArray, counts: IntArray
+    ) -> FloatArray:
+        """Last hidden layer of the readout of every atom, (n_atoms_total, 64).
+
+        The energy of an atom, without the reference of its element, is their product with the last weights plus the
+        last bias. Arguments and batches as in `evaluate`.
+        Checked by tests/potentials/test_potentials_last_layer.py.
+        """
+        features = []
+        with torch.no_grad():
+            for graphs in self._batches(numbers, positions, cells, counts):
+                graph = _as_tensors(join_graphs(graphs), self._device, torch.float64)
+                features.append(self._last_hidden(graph, graph.vectors).double().cpu().numpy())
+        return np.concatenate([*features, np.empty((0, _WIDTH))])
+
     def _batches(
         self, numbers: IntArray, positions: FloatArray, cells: FloatArray, counts: IntArray
     ) -> Iterator[list[CrystalGraph]]:
@@ -117,6 +133,11 @@ class TorchEngine:
 
     def _site_energies(self, graph: CrystalGraph, vectors: Tensor) -> Tensor:
         """Energy of every atom without the reference of its element, (n_atoms,)."""
+        last_weight, last_bias = self._weights.readout[-1]
+        return linear(self._last_hidden(graph, vectors), last_weight, last_bias)[:, 0]
+
+    def _last_hidden(self, graph: CrystalGraph, vectors: Tensor) -> Tensor:
+        """Last hidden layer of the readout, (n_atoms, 64)."""
         weights = self._weights
         distances = vectors.norm(dim=1)
         radial = _radial_basis(distances, self._frequencies[0], ATOM_CUTOFF).to(self._dtype)
@@ -135,10 +156,9 @@ class TorchEngine:
         normal = torch.nn.functional.layer_norm(
             atoms, (_WIDTH,), weights.readout_scale, weights.readout_shift, LAYER_NORM_EPS
         )
-        *hidden, (last_weight, last_bias) = weights.readout
-        for weight, bias in hidden:
+        for weight, bias in weights.readout[:-1]:
             normal = silu(linear(normal, weight, bias))
-        return linear(normal, last_weight, last_bias)[:, 0]
+        return normal
 
     def _angles(self, graph: CrystalGraph, directions: Tensor) -> Tensor:
         """Angle features before the first update, (n_angles, 64)."""

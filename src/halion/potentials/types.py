@@ -12,7 +12,7 @@ from halion.potentials.engine_types import DeviceSteps, EngineResult
 if TYPE_CHECKING:
     from ase import Atoms
 
-__all__ = ["Evaluation", "OnDevice", "Potential"]
+__all__ = ["Evaluation", "LastLayer", "OnDevice", "Potential"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,4 +73,15 @@ class OnDevice(Protocol):
 
     def steps_on_device(self, numbers: IntArray, counts: IntArray) -> DeviceSteps | None:
         """Steps of these structures (see `Engine.evaluate`) on the device; None where it lives on the host."""
+        ...
+
+
+@runtime_checkable
+class LastLayer(Protocol):
+    """A potential whose energy is linear in features that it can give: those of its network's last hidden layer."""
+
+    def last_layer_features(
+        self, numbers: IntArray, positions: FloatArray, cells: FloatArray, counts: IntArray
+    ) -> FloatArray:
+        """Features of every atom, (n_atoms_total, n_features); arguments and errors of `evaluate_arrays`."""
         ...
