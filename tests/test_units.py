@@ -23,6 +23,7 @@ PAIRS = [
     (units.diffusivity_from_cm2_per_s, units.diffusivity_to_cm2_per_s),
     (units.time_from_ase, units.time_to_ase),
     (units.length_from_bohr, units.length_to_bohr),
+    (units.energy_from_rydberg, units.energy_to_rydberg),
     (units.conductivity_from_ms_per_cm, units.conductivity_to_ms_per_cm),
 ]
 
@@ -52,6 +53,7 @@ def test_constants_are_those_of_ase():
     assert math.isclose(units.PS_PER_ASE_TIME, 1 / (1000 * ASE["fs"]), rel_tol=1e-14)
     assert math.isclose(units.BAR_PER_GPA, ASE["GPa"] / ASE["bar"], rel_tol=1e-14)
     assert math.isclose(units.BOHR_ANGSTROM, ASE["Bohr"], rel_tol=1e-10)
+    assert math.isclose(units.RYDBERG_EV, ASE["Rydberg"], rel_tol=1e-10)
     assert math.isclose(units.KBAR_PER_GPA, ASE["GPa"] / (1000 * ASE["bar"]), rel_tol=1e-14)
 
 

@@ -16,6 +16,7 @@ __all__ = [
     "HalionError",
     "InputError",
     "Interrupted",
+    "LabelError",
     "MissingDependency",
     "OrderingError",
     "PhysicsRefusal",
@@ -93,6 +94,12 @@ class DiskFull(HalionError, OSError):
 
 class PhysicsRefusal(HalionError, ArithmeticError):
     """A simulation whose physics forbids the number asked for: exploded cell, melted framework."""
+
+    exit_code = EXIT_PHYSICS
+
+
+class LabelError(HalionError, RuntimeError):
+    """A structure that an electronic-structure code could not label."""
 
     exit_code = EXIT_PHYSICS
 

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
-from halion.errors import DiskFull, TornFile
+from halion.errors import DiskFull, RunFolderError, TornFile
 
-__all__ = ["atomic_path", "digest", "file_sha256", "read_json", "telling_disk_full", "write_json", "write_text"]
+__all__ = [
+    "atomic_path",
+    "digest",
+    "file_sha256",
+    "folder_is_locked",
+    "locked_folder",
+    "read_json",
+    "telling_disk_full",
+    "write_json",
+    "write_text",
+]
 
 _DISK_IS_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -129,3 +141,44 @@ def file_sha256(path: Path | str) -> str:
     """SHA-256 of a file's bytes."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+@contextmanager
+def locked_folder(folder: Path | str, *, fix: str) -> Iterator[None]:
+    """Hold a folder for this process; the lock goes when the process does, however it ends.
+
+    Args:
+        folder: made where it is not there.
+        fix: what its user may do while another process holds it.
+    Raises:
+        RunFolderError: another process holds it.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "a+", encoding="utf-8") as handle:
+        if not _try_lock(handle):
+            handle.seek(0)
+            raise RunFolderError(
+                f"this run folder is in use by {handle.read().strip() or 'another process'}",
+                where=str(folder),
+                fix=fix,
+            )
+        handle.truncate(0)
+        handle.write(f"process {os.getpid()} on {os.uname().nodename}\n")
+        handle.flush()
+        yield
+
+
+def folder_is_locked(folder: Path | str) -> bool:
+    """Whether a process holds this folder now."""
+    with suppress(OSError), open(Path(folder) / "lock", "a+", encoding="utf-8") as handle:
+        return not _try_lock(handle)
+    return False
+
+
+def _try_lock(handle: IO[str]) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

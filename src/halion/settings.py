@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 __all__ = [
     "DynamicsSettings",
+    "LabelSettings",
     "MachineSettings",
     "OrderingSettings",
     "RankingSettings",
@@ -201,6 +202,31 @@ class TransportSettings(Settings):
         "largest", description="error of a diffusivity: of He 2018, of the lags' covariance, of parts of the run"
     )
     report_temperature_k: float = Field(300.0, gt=0, description="temperature of the reported conductivity")
+
+
+class LabelSettings(Settings):
+    """Which code labels structures, and how."""
+
+    code: Literal["gpaw", "vasp", "espresso", "potential"] = Field(
+        "gpaw", description="the code; potential: another potential in its place, named as what it is"
+    )
+    potential: str = Field("7net-0", description="the potential, where code is potential")
+    functional: Literal["PBE"] = Field("PBE", description="exchange and correlation")
+    cutoff_ev: float = Field(350.0, gt=0, description="plane-wave cutoff of static labels")
+    relaxation_cutoff_ev: float = Field(520.0, gt=0, description="plane-wave cutoff of relaxations")
+    k_spacing_per_angstrom: float = Field(
+        0.65, gt=0, description="largest distance between k-points (with the factor 2 pi), gamma-centred"
+    )
+    smearing_ev: float = Field(0.05, ge=0, description="width of the Fermi-Dirac occupations")
+    command: str | None = Field(
+        None, description="what runs the code: GPAW's python, vasp_std, pw.x; null: looked for where it usually is"
+    )
+    pseudopotentials: str | None = Field(
+        None, description="folder of POTCARs (VASP) or of UPF files (Quantum ESPRESSO)"
+    )
+    processes: int = Field(1, gt=0, description="MPI processes of one label")
+    at_once: int = Field(1, gt=0, description="labels at once")
+    time_limit_s: float = Field(3600.0, gt=0, description="longest time of one attempt at one label")
 
 
 class ExtensionSettings(Settings):

@@ -20,6 +20,7 @@ PS_PER_ASE_TIME = 0.010180505710759416
 COULOMB_EV_ANGSTROM = 14.399645478425668
 
 BOHR_ANGSTROM = 0.529177210903
+RYDBERG_EV = 13.605693122994
 
 
 def pressure_from_gpa(pressure_gpa: float) -> float:
@@ -74,3 +75,13 @@ def conductivity_to_ms_per_cm(conductivity: float) -> float:
 def conductivity_from_ms_per_cm(conductivity_ms_per_cm: float) -> float:
     """Conductivity in e^2 / (eV Angstrom ps) from mS/cm."""
     return conductivity_ms_per_cm * 1e-22 / ELEMENTARY_CHARGE_C / 10.0
+
+
+def energy_to_rydberg(energy: float) -> float:
+    """Energy in Rydberg from eV."""
+    return energy / RYDBERG_EV
+
+
+def energy_from_rydberg(energy_rydberg: float) -> float:
+    """Energy in eV from Rydberg."""
+    return energy_rydberg * RYDBERG_EV

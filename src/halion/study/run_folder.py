@@ -7,17 +7,16 @@ Everything is a plain file: `study.json` (identity: schema, resolved settings, d
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from halion.errors import RunFolderError
-from halion.files import file_sha256, read_json, write_json
+from halion.files import file_sha256, folder_is_locked, locked_folder, read_json, write_json
 from halion.settings import StudySettings
 from halion.study_file import resolve
 
@@ -104,25 +103,13 @@ class RunFolder:
         Raises:
             RunFolderError: another process holds it.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        with open(self.path / "lock", "a+", encoding="utf-8") as handle:
-            if not _try_lock(handle):
-                handle.seek(0)
-                raise RunFolderError(
-                    f"this run folder is in use by {handle.read().strip() or 'another process'}",
-                    where=str(self.path),
-                    fix=f"halion status {self.path}   (shows how far it is), or choose another --folder",
-                )
-            handle.truncate(0)
-            handle.write(f"process {os.getpid()} on {os.uname().nodename}\n")
-            handle.flush()
+        fix = f"halion status {self.path}   (shows how far it is), or choose another --folder"
+        with locked_folder(self.path, fix=fix):
             yield
 
     def is_locked(self) -> bool:
         """Whether a process works in this folder now."""
-        with suppress(OSError), open(self.path / "lock", "a+", encoding="utf-8") as handle:
-            return not _try_lock(handle)
-        return False
+        return folder_is_locked(self.path)
 
     def write_status(self, state: str, stages: dict[str, dict[str, Any]], message: str = "") -> None:
         """Write `status.json`: the state of the study and of each of its stages."""
@@ -154,14 +141,6 @@ def study_status(folder: Path | str) -> dict[str, Any]:
         RunFolderError: no study there, or one of a newer schema.
     """
     return RunFolder(folder).status()
-
-
-def _try_lock(handle: IO[str]) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _plain(settings: StudySettings) -> dict[str, Any]:

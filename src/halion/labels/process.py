@@ -1,0 +1,75 @@
+"""A code as a process of its own: its output in files, a time limit, and nothing left running behind it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from halion.errors import LabelError, MissingDependency
+
+__all__ = ["run_process"]
+
+_TAIL = 2000  # characters of the code's own words in an error
+
+
+def run_process(
+    command: Sequence[str], folder: Path, limit_s: float, *, environment: Mapping[str, str] | None = None
+) -> None:
+    """Run a code in a folder; standard output to output.txt, errors to error.txt.
+
+    Args:
+        command: program and arguments.
+        folder: to run in; exists.
+        limit_s: seconds after which it and its children are killed.
+        environment: variables added to those of this process.
+    Raises:
+        MissingDependency: there is no such program.
+        TimeoutError: it took longer than `limit_s`.
+        LabelError: it ended with another status than 0, with its last words.
+    Checked by tests/labels/test_labels_process.py.
+    """
+    with open(folder / "output.txt", "wb") as output, open(folder / "error.txt", "wb") as errors:
+        try:
+            # A session of its own: killing the group ends MPI ranks too.
+            process = subprocess.Popen(
+                list(command),
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=errors,
+                env={**os.environ, **(environment or {})},
+                start_new_session=True,
+            )
+        except (FileNotFoundError, PermissionError) as error:
+            raise MissingDependency(
+                f"the program '{command[0]}' cannot be run ({error.strerror})",
+                where=str(folder),
+                fix="set labels.command to the code's program, or install it: halion doctor",
+            ) from error
+        status = _wait(process, limit_s)
+    if status != 0:
+        raise LabelError(
+            f"{Path(command[0]).name} ended with status {status}: {_last_words(folder)}",
+            where=str(folder),
+            fix="look at output.txt and error.txt there",
+        )
+
+
+def _wait(process: subprocess.Popen[bytes], limit_s: float) -> int:
+    try:
+        return process.wait(limit_s)
+    except subprocess.TimeoutExpired:
+        raise TimeoutError(f"no result within {limit_s:g} s") from None
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _last_words(folder: Path) -> str:
+    said = (folder / "error.txt").read_bytes() or (folder / "output.txt").read_bytes()
+    text = said[-_TAIL:].decode("utf-8", "replace").strip()
+    return text.splitlines()[-1] if text else "it said nothing"
