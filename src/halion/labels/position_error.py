@@ -34,7 +34,7 @@ SAME_FRAME = 1e-5
 # Atoms of one block: some MB, so that a block stays in the cache of a core.
 _ATOMS_PER_BLOCK = 32_768
 # Length of the mean phase of the atoms that define a translation: 1 if all moved alike, 0 if the mean is undefined.
-# A crystal with vibrations of a tenth of the cell has 0.8.
+# Displacements of a tenth of the cell leave 0.8, of a quarter 0.3.
 _LEAST_COMMON_PHASE = 0.05
 
 

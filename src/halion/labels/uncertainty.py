@@ -19,8 +19,8 @@ __all__ = ["LastLayerUncertainty", "force_spreads", "least_certain", "structure_
 
 # Atoms of one call of a potential: enough to fill it, a few MB of results.
 _ATOMS_PER_CALL = 4096
-# An uncertainty this small against the largest is rounding: nothing is left to learn.
-_NOTHING_LEFT = 1e-7
+# An uncertainty this small against the features themselves is their rounding in single precision.
+_NOTHING_LEFT = 1e-6
 
 
 def force_spreads(
@@ -100,6 +100,8 @@ class LastLayerUncertainty:
     Args:
         features: (n_frames, n_features).
         ridge: noise against the mean variance of a feature; directions with less variance than that count as noise.
+    Attributes:
+        size: root mean square length of the features, their mean not taken off.
     Raises:
         InputError: a ridge that is not positive, features that are not finite.
     Checked against the inverse of the whole matrix by tests/labels/test_labels_sampling_uncertainty.py.
@@ -112,6 +114,7 @@ class LastLayerUncertainty:
             )
         if not np.isfinite(features).all():
             raise InputError("features that are not finite", fix="look at the frames: the structure has exploded")
+        self.size = float(np.sqrt((features**2).sum(axis=1).mean()))
         self._x = features - features.mean(axis=0)
         self._squared = np.einsum("jk,jk->j", self._x, self._x)
         self._noise = ridge * self._squared.mean() / features.shape[1]
@@ -148,14 +151,14 @@ def least_certain(
         TrajectoryError: fewer determine all of them.
     Checked against the inverse of the whole matrix by tests/labels/test_labels_sampling_uncertainty.py.
     """
-    scale, still_open = model.values.max(), may_be_chosen.copy()
+    still_open = may_be_chosen.copy()
     for frame in counted:
         model.add(int(frame))
     indices, distances = [], []
     for k in range(n_frames):
         left = np.where(still_open, model.values, -np.inf)
         best = int(np.argmax(left))
-        if left[best] <= _NOTHING_LEFT * scale:
+        if left[best] <= _NOTHING_LEFT * model.size:
             raise TrajectoryError(
                 f"{n_frames} frames were asked for, and {k} determine the last layer on all of them: the others "
                 "have the same features",
