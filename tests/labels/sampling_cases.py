@@ -6,7 +6,7 @@ import numpy as np
 from ase.geometry.minkowski_reduction import minkowski_reduce
 
 from halion.dynamics.types import Trajectory
-from halion.labels.position_error import Frames
+from halion.labels.position_error import FrameSet
 
 # Li3YCl6 has a hexagonal cell; a triclinic and a very skewed one are harder on the shortest image.
 CELLS = {
@@ -25,7 +25,7 @@ def random_frames(
     walk: float = 0.6,
     strain: float = 0.0,
     seed: int = 0,
-) -> Frames:
+) -> FrameSet:
     """Atoms at random places that vibrate by 0.2 Angstrom; the first third, lithium, also walk, by steps of `walk`
     Angstrom. Each frame is translated and its atoms are wrapped at random. With strain, every cell is its own."""
     rng = np.random.default_rng(seed)
@@ -38,10 +38,10 @@ def random_frames(
     return as_frames(fractional @ cells, cells, ("Li",) * n_mobile + ("Cl",) * (n_atoms - n_mobile))
 
 
-def as_frames(positions: np.ndarray, cells: np.ndarray, symbols: tuple[str, ...]) -> Frames:
+def as_frames(positions: np.ndarray, cells: np.ndarray, symbols: tuple[str, ...]) -> FrameSet:
     """Arrays as frames of one trajectory."""
     n_frames = len(positions)
-    return Frames(
+    return FrameSet(
         symbols=symbols,
         positions=positions,
         cells=np.broadcast_to(cells, (n_frames, 3, 3)),
@@ -50,7 +50,7 @@ def as_frames(positions: np.ndarray, cells: np.ndarray, symbols: tuple[str, ...]
     )
 
 
-def as_trajectory(frames: Frames, source: str = "run") -> Trajectory:
+def as_trajectory(frames: FrameSet, source: str = "run") -> Trajectory:
     """Frames as a trajectory without energies."""
     unknown = np.full(frames.n_frames, np.nan)
     return Trajectory(
@@ -86,7 +86,7 @@ def naive_translation(fractional: np.ndarray, first: np.ndarray, mask: list[bool
     return translation
 
 
-def naive_distance(frames: Frames, a: int, b: int, framework: tuple[str, ...] = ()) -> float:
+def naive_distance(frames: FrameSet, a: int, b: int, framework: tuple[str, ...] = ()) -> float:
     """d(a, b) atom by atom, Angstrom, in the Minkowski-reduced basis."""
     cell, operation = minkowski_reduce(frames.cells.mean(axis=0))
     mask = [not framework or symbol in framework for symbol in frames.symbols]
@@ -96,7 +96,7 @@ def naive_distance(frames: Frames, a: int, b: int, framework: tuple[str, ...] = 
     return float(np.sqrt(sum(vector @ vector for vector in vectors) / len(vectors)))
 
 
-def naive_matrix(frames: Frames, framework: tuple[str, ...] = ()) -> np.ndarray:
+def naive_matrix(frames: FrameSet, framework: tuple[str, ...] = ()) -> np.ndarray:
     """All distances, (n_frames, n_frames)."""
     n = frames.n_frames
     return np.array([[naive_distance(frames, a, b, framework) for b in range(n)] for a in range(n)])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sampling_cases import CELLS, as_frames, as_trajectory, naive_greedy, naive_matrix, random_frames
 
 from halion.errors import InputError, TrajectoryError
-from halion.labels.position_error import Frames, gather_frames
+from halion.labels.position_error import FrameSet, gather_frames
 from halion.labels.sampling import SamplingChoices, choose_frames, distance_left
 
 EXACT = 1e-10
@@ -20,7 +20,7 @@ FROM_FIRST = replace(FURTHEST, start="first_frame")
 
 
 @pytest.fixture(scope="module")
-def frames() -> Frames:
+def frames() -> FrameSet:
     return random_frames(20, 6, strain=0.01, seed=3)
 
 

@@ -10,7 +10,7 @@ from sampling_cases import CELLS, as_frames, naive_matrix, random_frames, shorte
 
 from halion.errors import TrajectoryError
 from halion.labels import position_error
-from halion.labels.position_error import Frames, PositionErrors
+from halion.labels.position_error import FrameSet, PositionErrors
 
 # Double precision on coordinates of some ten Angstrom.
 EXACT = 1e-10
@@ -18,17 +18,17 @@ SEEDS = st.integers(0, 2**32 - 1)
 FEW = settings(max_examples=20, deadline=None)
 
 
-def errors_of(frames: Frames, framework: tuple[str, ...] = ("Cl",)) -> PositionErrors:
+def errors_of(frames: FrameSet, framework: tuple[str, ...] = ("Cl",)) -> PositionErrors:
     mask = np.isin(frames.symbols, framework) if framework else None
     return PositionErrors(frames.positions, frames.cells, translated_with=mask)
 
 
-def matrix(frames: Frames, framework: tuple[str, ...] = ("Cl",)) -> np.ndarray:
+def matrix(frames: FrameSet, framework: tuple[str, ...] = ("Cl",)) -> np.ndarray:
     errors = errors_of(frames, framework)
     return np.array([errors.to_frame(k) for k in range(frames.n_frames)])
 
 
-def changed(frames: Frames, positions: np.ndarray) -> Frames:
+def changed(frames: FrameSet, positions: np.ndarray) -> FrameSet:
     return as_frames(positions, frames.cells, frames.symbols)
 
 

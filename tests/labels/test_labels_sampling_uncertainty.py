@@ -15,7 +15,7 @@ from sampling_cases import as_frames
 
 from halion.errors import InputError, TrajectoryError
 from halion.labels import uncertainty
-from halion.labels.position_error import Frames
+from halion.labels.position_error import FrameSet
 from halion.labels.sampling import SamplingChoices, choose_frames
 from halion.labels.uncertainty import LastLayerUncertainty, force_spreads, least_certain, structure_features
 from halion.potentials import ChgnetPotential, PotentialFromAse
@@ -25,7 +25,7 @@ LAST_LAYER = SamplingChoices(method="last_layer")
 RIDGE = 0.01
 
 
-def rattled(atoms: Atoms, n_frames: int, seed: int = 0) -> Frames:
+def rattled(atoms: Atoms, n_frames: int, seed: int = 0) -> FrameSet:
     """Frames of growing displacements, in an order at random."""
     rng = np.random.default_rng(seed)
     amplitudes = rng.permutation(np.linspace(0.03, 0.2, n_frames))
@@ -34,7 +34,7 @@ def rattled(atoms: Atoms, n_frames: int, seed: int = 0) -> Frames:
 
 
 @pytest.fixture(scope="module")
-def copper() -> Frames:
+def copper() -> FrameSet:
     return rattled(bulk("Cu", cubic=True), 9)
 
 
@@ -55,7 +55,7 @@ def chgnet() -> ChgnetPotential:
 
 
 @pytest.fixture(scope="module")
-def bromide() -> Frames:
+def bromide() -> FrameSet:
     halide = crystal(
         ["Y", "Li", "Br", "Br"],
         [(0, 0, 0), (0, 0.3336, 0), (0.2492, 0.1679, 0.2410), (0.7504, 0, 0.2417)],
@@ -66,11 +66,11 @@ def bromide() -> Frames:
     return rattled(halide, 12)
 
 
-def arrays(frames: Frames) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def arrays(frames: FrameSet) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return frames.atoms(0).numbers, frames.positions, frames.cells
 
 
-def naive_spread(frames: Frames, committee: list[PotentialFromAse], k: int) -> float:
+def naive_spread(frames: FrameSet, committee: list[PotentialFromAse], k: int) -> float:
     """Largest of the atoms' root mean squared deviations from the mean force."""
     forces = [potential.evaluate(frames.atoms(k)).forces for potential in committee]
     largest = 0.0

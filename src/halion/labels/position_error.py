@@ -24,7 +24,7 @@ from halion.dynamics.types import Trajectory
 from halion.errors import InputError, TrajectoryError
 from halion.progress import Progress, silent
 
-__all__ = ["LABELLED", "SAME_FRAME", "Frames", "PositionErrors", "furthest_points", "gather_frames"]
+__all__ = ["LABELLED", "SAME_FRAME", "FrameSet", "PositionErrors", "furthest_points", "gather_frames"]
 
 # Number of the trajectory of a structure that has been labelled before.
 LABELLED = -1
@@ -39,7 +39,7 @@ _LEAST_COMMON_PHASE = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Frames:
+class FrameSet:
     """Frames of one composition, the atoms in one order.
 
     Attributes:
@@ -66,7 +66,9 @@ class Frames:
         return Atoms(self.symbols, positions=self.positions[frame], cell=self.cells[frame], pbc=True)
 
 
-def gather_frames(trajectories: Sequence[Trajectory], *, every: int = 1, labelled: Sequence[Atoms] = ()) -> Frames:
+def gather_frames(
+    trajectories: Sequence[Trajectory], *, every: int = 1, labelled: Sequence[Atoms] = ()
+) -> FrameSet:
     """Frames of several trajectories, and structures labelled in earlier rounds, as one set.
 
     Args:
@@ -89,7 +91,7 @@ def gather_frames(trajectories: Sequence[Trajectory], *, every: int = 1, labelle
         _refuse_other_atoms(tuple(atoms.get_chemical_symbols()), symbols, f"labelled structure {k}")
     counts = [len(range(0, one.n_frames, every)) for one in trajectories]
     sources = [*range(len(counts)), LABELLED]
-    return Frames(
+    return FrameSet(
         symbols=symbols,
         positions=np.concatenate(
             [one.positions[::every] for one in trajectories] + [atoms.positions[None] for atoms in labelled]

@@ -12,7 +12,7 @@ from ase.data import atomic_numbers
 
 from halion.arrays import FloatArray, IntArray
 from halion.errors import InputError, TrajectoryError, nearest
-from halion.labels.position_error import LABELLED, Frames, PositionErrors, furthest_points
+from halion.labels.position_error import LABELLED, FrameSet, PositionErrors, furthest_points
 from halion.labels.uncertainty import LastLayerUncertainty, force_spreads, least_certain, structure_features
 from halion.potentials.types import Potential
 from halion.progress import Progress, silent
@@ -80,7 +80,7 @@ class ChosenFrames:
 
 
 def choose_frames(
-    frames: Frames,
+    frames: FrameSet,
     n_frames: int,
     choices: SamplingChoices = SamplingChoices(),
     *,
@@ -143,7 +143,9 @@ def choose_frames(
     )
 
 
-def distance_left(frames: Frames, chosen: Sequence[int] | IntArray, framework: tuple[str, ...] = ()) -> FloatArray:
+def distance_left(
+    frames: FrameSet, chosen: Sequence[int] | IntArray, framework: tuple[str, ...] = ()
+) -> FloatArray:
     """Distance of every frame to the nearest of the chosen ones, (n_frames,) Angstrom.
 
     Its maximum and mean tell how well a choice, by whatever method, covers a trajectory.
@@ -166,7 +168,7 @@ Standing = tuple[IntArray, np.ndarray]  # indices that count as chosen, and a ma
 
 
 def _furthest(
-    frames: Frames, n_frames: int, choices: SamplingChoices, standing: Standing, progress: Progress
+    frames: FrameSet, n_frames: int, choices: SamplingChoices, standing: Standing, progress: Progress
 ) -> Found:
     counted, may_be_chosen = standing
     errors = _position_errors(frames, choices.framework)
@@ -186,7 +188,7 @@ def _furthest(
     return np.append(first, indices), np.append(np.nan, distances), start, "Angstrom"
 
 
-def _position_errors(frames: Frames, framework: tuple[str, ...]) -> PositionErrors:
+def _position_errors(frames: FrameSet, framework: tuple[str, ...]) -> PositionErrors:
     for symbol in framework:
         if symbol not in frames.symbols:
             raise InputError(f"no atom of '{symbol}' in the frames", fix=nearest(symbol, set(frames.symbols)))
@@ -194,7 +196,7 @@ def _position_errors(frames: Frames, framework: tuple[str, ...]) -> PositionErro
     return PositionErrors(frames.positions, frames.cells, translated_with=with_them)
 
 
-def _standing(frames: Frames, choices: SamplingChoices) -> Standing:
+def _standing(frames: FrameSet, choices: SamplingChoices) -> Standing:
     named = {what: np.unique(np.array(getattr(choices, what), dtype=np.int64)) for what in _NAMED}
     for what, indices in named.items():
         _refuse_out_of_range(indices, frames.n_frames, what)
