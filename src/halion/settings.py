@@ -14,6 +14,7 @@ __all__ = [
     "RankingSettings",
     "SeriesSettings",
     "StudySettings",
+    "TrainingSettings",
     "TransportSettings",
 ]
 
@@ -227,6 +228,29 @@ class LabelSettings(Settings):
     processes: int = Field(1, gt=0, description="MPI processes of one label")
     at_once: int = Field(1, gt=0, description="labels at once")
     time_limit_s: float = Field(3600.0, gt=0, description="longest time of one attempt at one label")
+
+
+class TrainingSettings(Settings):
+    """How a potential is fine-tuned on labelled frames."""
+
+    start: str = Field("chgnet", description="what is fine-tuned: chgnet (0.3.0), or the path of a checkpoint")
+    epochs: int = Field(100, gt=0, description="passes over the training frames")
+    batch_size: int = Field(4, gt=0, description="frames per step")
+    learning_rate: float = Field(1e-3, gt=0, description="of Adam at the first step")
+    last_learning_rate: float = Field(1e-5, gt=0, description="at the last step; half a cosine between")
+    energy_weight: float = Field(3.0, ge=0, description="weight of the energy, eV/atom, in the loss")
+    forces_weight: float = Field(1.0, ge=0, description="weight of the forces, eV/Angstrom")
+    stress_weight: float = Field(0.1, ge=0, description="weight of the stress, GPa")
+    huber_delta: float = Field(0.1, gt=0, description="errors beyond it count linearly, in the units above")
+    frozen: tuple[str, ...] = Field(
+        ("embeddings", "bases"), description="blocks that stay: embeddings, bases, atoms1 ... readout"
+    )
+    validation_fraction: float = Field(
+        0.15, gt=0, lt=1, description="part of the frames, whole trajectories, that choose the best epoch"
+    )
+    patience: int = Field(40, gt=0, description="epochs without a better validation loss before it stops")
+    seed: int = Field(0, ge=0, description="seed of the split and of the order of frames")
+    device: Literal["cpu", "cuda"] = Field("cpu", description="where the network runs")
 
 
 class ExtensionSettings(Settings):

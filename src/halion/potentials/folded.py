@@ -15,17 +15,32 @@ Checked by tests/potentials/test_potentials_folded.py.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import TypeVar
 
 import numpy as np
+import torch
 from chgnet.model import CHGNet
+from torch import Tensor
 
 from halion.arrays import FloatArray
 
-__all__ = ["LAYER_NORM_EPS", "AngleLayer", "AtomLayer", "BondLayer", "FoldedWeights", "Normalised", "fold"]
+__all__ = [
+    "LAYER_NORM_EPS",
+    "AngleLayer",
+    "AtomLayer",
+    "BondLayer",
+    "FoldedWeights",
+    "Normalised",
+    "fold",
+    "fold_tensors",
+]
 
 WIDTH = 64
 LAYER_NORM_EPS = 1e-5
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +157,12 @@ def fold(model: CHGNet) -> FoldedWeights:
     Returns:
         float64 arrays; the model is not changed.
     """
-    weights = {name: tensor.detach().cpu().double().numpy() for name, tensor in model.state_dict().items()}
+    weights = {name: tensor.detach().cpu().double() for name, tensor in model.state_dict().items()}
+    return _as_arrays(fold_tensors(weights))
+
+
+def fold_tensors(weights: Mapping[str, Tensor]) -> FoldedWeights:
+    """The same from the weights by their names in chgnet, as tensors that can be differentiated by them."""
     embedding = weights["bond_embedding.weight"]
     return FoldedWeights(
         atom_embedding=weights["atom_embedding.embedding.weight"],
@@ -163,7 +183,7 @@ def fold(model: CHGNet) -> FoldedWeights:
     )
 
 
-def _atom_layer(weights: dict[str, FloatArray], k: int, embedding: FloatArray) -> AtomLayer:
+def _atom_layer(weights: Mapping[str, Tensor], k: int, embedding: Tensor) -> AtomLayer:
     block = f"atom_conv_layers.{k}.twoBody_atom"
     (centre, edge, neighbour), bias1 = _first(weights, block, layer=0, n_parts=3)
     weight2, bias2 = _second(weights, block)
@@ -180,7 +200,7 @@ def _atom_layer(weights: dict[str, FloatArray], k: int, embedding: FloatArray) -
     )
 
 
-def _bond_layer(weights: dict[str, FloatArray], k: int) -> BondLayer:
+def _bond_layer(weights: Mapping[str, Tensor], k: int) -> BondLayer:
     block = f"bond_conv_layers.{k}.twoBody_bond"
     (first, second, angle, centre), bias1 = _first(weights, block, layer=0, n_parts=4)
     weight2, bias2 = _second(weights, block)
@@ -197,7 +217,7 @@ def _bond_layer(weights: dict[str, FloatArray], k: int) -> BondLayer:
     )
 
 
-def _angle_layer(weights: dict[str, FloatArray], k: int) -> AngleLayer:
+def _angle_layer(weights: Mapping[str, Tensor], k: int) -> AngleLayer:
     block = f"angle_layers.{k}.twoBody_bond"
     parts, bias = _first(weights, block, layer=1, n_parts=4)
     first, second, angle, centre = (_per_head(part) for part in parts)
@@ -206,33 +226,41 @@ def _angle_layer(weights: dict[str, FloatArray], k: int) -> AngleLayer:
     )
 
 
-def _first(
-    weights: dict[str, FloatArray], block: str, *, layer: int, n_parts: int
-) -> tuple[list[FloatArray], FloatArray]:
+def _first(weights: Mapping[str, Tensor], block: str, *, layer: int, n_parts: int) -> tuple[list[Tensor], Tensor]:
     """Blocks of the first linear layer, core stacked on gate, and its bias."""
     heads = [f"{block}.mlp_{head}.layers.{layer}" for head in ("core", "gate")]
-    weight = np.concatenate([weights[f"{head}.weight"] for head in heads])
-    bias = np.concatenate([weights[f"{head}.bias"] for head in heads])
-    return [np.ascontiguousarray(part) for part in np.split(weight, n_parts, axis=1)], bias
+    weight = torch.cat([weights[f"{head}.weight"] for head in heads])
+    bias = torch.cat([weights[f"{head}.bias"] for head in heads])
+    return [part.contiguous() for part in torch.chunk(weight, n_parts, dim=1)], bias
 
 
-def _second(weights: dict[str, FloatArray], block: str) -> tuple[FloatArray, FloatArray]:
+def _second(weights: Mapping[str, Tensor], block: str) -> tuple[Tensor, Tensor]:
     heads = [f"{block}.mlp_{head}.layers.3" for head in ("core", "gate")]
-    weight = np.stack([_without_mean(weights[f"{head}.weight"]) for head in heads])
-    return weight, np.stack([_without_mean(weights[f"{head}.bias"]) for head in heads])
+    weight = torch.stack([_without_mean(weights[f"{head}.weight"]) for head in heads])
+    return weight, torch.stack([_without_mean(weights[f"{head}.bias"]) for head in heads])
 
 
-def _norm(weights: dict[str, FloatArray], block: str) -> Normalised:
+def _norm(weights: Mapping[str, Tensor], block: str) -> Normalised:
     return Normalised(
-        scale=np.stack([weights[f"{block}.bn1.weight"], weights[f"{block}.bn2.weight"]]),
-        shift=np.stack([weights[f"{block}.bn1.bias"], weights[f"{block}.bn2.bias"]]),
+        scale=torch.stack([weights[f"{block}.bn1.weight"], weights[f"{block}.bn2.weight"]]),
+        shift=torch.stack([weights[f"{block}.bn1.bias"], weights[f"{block}.bn2.bias"]]),
     )
 
 
-def _per_head(stacked: FloatArray) -> FloatArray:
-    return np.concatenate([_without_mean(half) for half in np.split(stacked, 2)])
+def _per_head(stacked: Tensor) -> Tensor:
+    return torch.cat([_without_mean(half) for half in torch.chunk(stacked, 2)])
 
 
-def _without_mean(array: FloatArray) -> FloatArray:
+def _without_mean(array: Tensor) -> Tensor:
     """(I - 11^T/n) array: the mean over outputs taken away."""
-    return array - array.mean(axis=0, keepdims=True)
+    return array - array.mean(dim=0, keepdim=True)
+
+
+def _as_arrays(part: T) -> T:
+    """The same dataclass (or tuple) with float64 arrays in the place of tensors."""
+    if isinstance(part, Tensor):
+        return np.ascontiguousarray(part.numpy())
+    if isinstance(part, tuple):
+        return tuple(_as_arrays(one) for one in part)
+    assert is_dataclass(part)
+    return replace(part, **{f.name: _as_arrays(getattr(part, f.name)) for f in fields(part)})

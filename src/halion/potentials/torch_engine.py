@@ -19,28 +19,16 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn.functional import linear, silu
 
 from halion.arrays import FloatArray, IntArray
 from halion.potentials.engine_types import EngineResult
-from halion.potentials.folded import (
-    LAYER_NORM_EPS,
-    AngleLayer,
-    AtomLayer,
-    BondLayer,
-    FoldedWeights,
-    Normalised,
-)
-from halion.potentials.torch_graph import ATOM_CUTOFF, BOND_CUTOFF, CrystalGraph, build_graph, join_graphs
+from halion.potentials.folded import FoldedWeights
+from halion.potentials.torch_graph import CrystalGraph, build_graph, join_graphs
+from halion.potentials.torch_network import last_hidden, site_energies
 
-__all__ = ["TorchEngine"]
+__all__ = ["TorchEngine", "as_tensors"]
 
 _WIDTH = 64
-# chgnet computes this constant in single precision whatever the type of the model is.
-_SQRT_HALF = float(1 / torch.sqrt(torch.tensor(2.0)))
-# Before acos; it keeps the slope finite at 180 degrees.
-_SHRINK = 1 - 1e-6
 # Bonds of one batch. Measured: a bond takes 36 to 43 kB in single precision, its angles included (activations kept
 # for the backward pass). So 0.4 GB on a CPU, and 9 GB on an accelerator, which needs large batches.
 _MOST_BONDS = {"cpu": 10_000, "cuda": 200_000}
@@ -61,7 +49,7 @@ class TorchEngine:
 
     def __init__(self, weights: FoldedWeights, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> None:
         self._device, self._dtype = torch.device(device), dtype
-        self._weights = _as_tensors(weights, self._device, dtype)
+        self._weights = as_tensors(weights, self._device, dtype)
         self._frequencies = tuple(
             torch.tensor(frequencies, dtype=torch.float64, device=self._device)
             for frequencies in (weights.frequencies6, weights.frequencies3, weights.angle_frequencies)
@@ -100,8 +88,10 @@ class TorchEngine:
         features = []
         with torch.no_grad():
             for graphs in self._batches(numbers, positions, cells, counts):
-                graph = _as_tensors(join_graphs(graphs), self._device, torch.float64)
-                features.append(self._last_hidden(graph, graph.vectors).double().cpu().numpy())
+                graph = as_tensors(join_graphs(graphs), self._device, torch.float64)
+                features.append(
+                    last_hidden(self._weights, self._frequencies, graph, graph.vectors).double().cpu().numpy()
+                )
         return np.concatenate([*features, np.empty((0, _WIDTH))])
 
     def _batches(
@@ -120,131 +110,25 @@ class TorchEngine:
             yield batch
 
     def _evaluate_graph(self, graph: CrystalGraph, n_structures: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-        graph = _as_tensors(graph, self._device, torch.float64)
+        graph = as_tensors(graph, self._device, torch.float64)
         vectors = graph.vectors.requires_grad_(True)
-        site_energies = self._site_energies(graph, vectors).double()
-        (slopes,) = torch.autograd.grad(site_energies.sum(), vectors, allow_unused=True, materialize_grads=True)
-        energies = site_energies.new_zeros(n_structures).index_add(0, graph.structures, site_energies.detach())
+        energies_of_sites = site_energies(self._weights, self._frequencies, graph, vectors).double()
+        (slopes,) = torch.autograd.grad(energies_of_sites.sum(), vectors, allow_unused=True, materialize_grads=True)
+        energies = energies_of_sites.new_zeros(n_structures)
+        energies = energies.index_add(0, graph.structures, energies_of_sites.detach())
         forces = slopes.new_zeros(len(graph.numbers), 3)
         forces.index_add_(0, graph.centres, slopes, alpha=-1).index_add_(0, graph.neighbours, slopes)
         outer = vectors.detach()[:, :, None] * slopes[:, None, :]
         virials = outer.new_zeros(n_structures, 3, 3).index_add(0, graph.structures[graph.centres], outer)
         return energies.cpu().numpy(), forces.cpu().numpy(), virials.cpu().numpy()
 
-    def _site_energies(self, graph: CrystalGraph, vectors: Tensor) -> Tensor:
-        """Energy of every atom without the reference of its element, (n_atoms,)."""
-        last_weight, last_bias = self._weights.readout[-1]
-        return linear(self._last_hidden(graph, vectors), last_weight, last_bias)[:, 0]
 
-    def _last_hidden(self, graph: CrystalGraph, vectors: Tensor) -> Tensor:
-        """Last hidden layer of the readout, (n_atoms, 64)."""
-        weights = self._weights
-        distances = vectors.norm(dim=1)
-        radial = _radial_basis(distances, self._frequencies[0], ATOM_CUTOFF).to(self._dtype)
-        near = _radial_basis(distances[graph.short], self._frequencies[1], BOND_CUTOFF).to(self._dtype)
-        atom_weight, bond_weight = radial @ weights.atom_weight.T, near @ weights.bond_weight.T
-        bonds = start = radial[graph.short] @ weights.bond_embedding.T
-        angles = self._angles(graph, vectors / distances[:, None])
-        atoms = weights.atom_embedding[graph.numbers - 1]
-        for k, atom_layer in enumerate(weights.atom_layers):
-            change = bonds - start if k else None
-            atoms = atoms + _convolve_atoms(atom_layer, graph, atoms, radial, change, atom_weight)
-            if k < len(weights.bond_layers):
-                bonds = bonds + _convolve_bonds(weights.bond_layers[k], graph, atoms, bonds, angles, bond_weight)
-            if k < len(weights.angle_layers):
-                angles = angles + _update_angles(weights.angle_layers[k], graph, atoms, bonds, angles)
-        normal = torch.nn.functional.layer_norm(
-            atoms, (_WIDTH,), weights.readout_scale, weights.readout_shift, LAYER_NORM_EPS
-        )
-        for weight, bias in weights.readout[:-1]:
-            normal = silu(linear(normal, weight, bias))
-        return normal
-
-    def _angles(self, graph: CrystalGraph, directions: Tensor) -> Tensor:
-        """Angle features before the first update, (n_angles, 64)."""
-        ends = torch.cat([directions[graph.short], -directions[graph.short]])
-        cosines = (ends[graph.first] * ends[graph.second]).sum(dim=1) * _SHRINK
-        phases = torch.acos(cosines)[:, None] * self._frequencies[2]
-        constant = torch.full_like(phases[:, :1], _SQRT_HALF)
-        basis = torch.cat([constant, phases.sin(), phases.cos()], dim=1) / np.sqrt(np.pi)
-        return basis.to(self._dtype) @ self._weights.angle_embedding.T
-
-
-def _radial_basis(distances: Tensor, frequencies: Tensor, cutoff: float) -> Tensor:
-    """u(x) sqrt(2/rc) sin(f_n x) / r with x = r/rc and u(x) = 1 - 45 x^8 + 80 x^9 - 36 x^10, (n, 31)."""
-    x = (distances / cutoff)[:, None]
-    envelope = 1 + x**8 * (-45 + x * (80 - 36 * x))
-    return envelope * np.sqrt(2 / cutoff) * torch.sin(frequencies * x) / distances[:, None]
-
-
-def _convolve_atoms(
-    layer: AtomLayer, graph: CrystalGraph, atoms: Tensor, radial: Tensor, change: Tensor | None, weight: Tensor
-) -> Tensor:
-    """What AtomConv adds to the atoms, (n_atoms, 64). `change`: of the short bonds' features since the start."""
-    from_bond = linear(radial, layer.edge_basis, layer.bias1)
-    if change is not None:
-        from_bond = from_bond.index_add(0, graph.short, change @ layer.edge.T)
-    centre, neighbour = atoms @ layer.centre.T, atoms @ layer.neighbour.T
-    gathered = torch.zeros_like(atoms)
-    for here, there in ((graph.centres, graph.neighbours), (graph.neighbours, graph.centres)):
-        messages = _gated(layer, centre[here] + neighbour[there] + from_bond) * weight
-        gathered = gathered.index_add(0, here, messages)
-    return gathered @ layer.out.T
-
-
-def _convolve_bonds(
-    layer: BondLayer, graph: CrystalGraph, atoms: Tensor, bonds: Tensor, angles: Tensor, weight: Tensor
-) -> Tensor:
-    """What BondConv adds to the short bonds, (n_short, 64)."""
-    one, other, _ = _of_angles(graph)
-    messages = _gated(layer, _angle_input(layer, graph, atoms, bonds, angles) + layer.bias1)
-    messages = messages * weight[one] * weight[other]
-    return torch.zeros_like(bonds).index_add(0, one, messages) @ layer.out.T
-
-
-def _update_angles(layer: AngleLayer, graph: CrystalGraph, atoms: Tensor, bonds: Tensor, angles: Tensor) -> Tensor:
-    """What AngleUpdate adds to the angles, (n_angles, 64)."""
-    mixed = _angle_input(layer, graph, atoms, bonds, angles) + layer.bias
-    return _activated(mixed[:, :_WIDTH], mixed[:, _WIDTH:], layer.norm)
-
-
-def _angle_input(
-    layer: BondLayer | AngleLayer, graph: CrystalGraph, atoms: Tensor, bonds: Tensor, angles: Tensor
-) -> Tensor:
-    one, other, centre = _of_angles(graph)
-    first, second = bonds @ layer.first.T, bonds @ layer.second.T
-    return first[one] + second[other] + angles @ layer.angle.T + (atoms @ layer.centre.T)[centre]
-
-
-def _of_angles(graph: CrystalGraph) -> tuple[Tensor, Tensor, Tensor]:
-    """First and second short bond and the atom of every angle."""
-    n_short = len(graph.short)
-    atom_of_end = torch.cat([graph.centres[graph.short], graph.neighbours[graph.short]])
-    return graph.first % n_short, graph.second % n_short, atom_of_end[graph.first]
-
-
-def _gated(layer: AtomLayer | BondLayer, mixed: Tensor) -> Tensor:
-    hidden = silu(mixed)
-    core = linear(hidden[:, :_WIDTH], layer.weight2[0], layer.bias2[0])
-    gate = linear(hidden[:, _WIDTH:], layer.weight2[1], layer.bias2[1])
-    return _activated(core, gate, layer.norm)
-
-
-def _activated(core: Tensor, gate: Tensor, norm: Normalised) -> Tensor:
-    return silu(_normalised(core, norm, 0)) * torch.sigmoid(_normalised(gate, norm, 1))
-
-
-def _normalised(values: Tensor, norm: Normalised, head: int) -> Tensor:
-    """Layer normalisation of values whose mean the folded weights have already removed."""
-    return torch.nn.functional.rms_norm(values, (_WIDTH,), norm.scale[head], LAYER_NORM_EPS) + norm.shift[head]
-
-
-def _as_tensors(part: T, device: torch.device, dtype: torch.dtype) -> T:
+def as_tensors(part: T, device: torch.device, dtype: torch.dtype) -> T:
     """The same dataclass (or tuple) with tensors in the place of arrays; integers keep their type."""
     if isinstance(part, np.ndarray):
         kind = dtype if np.issubdtype(part.dtype, np.floating) else torch.int64
         return torch.tensor(part, dtype=kind, device=device)
     if isinstance(part, tuple):
-        return tuple(_as_tensors(one, device, dtype) for one in part)
+        return tuple(as_tensors(one, device, dtype) for one in part)
     assert is_dataclass(part)
-    return replace(part, **{f.name: _as_tensors(getattr(part, f.name), device, dtype) for f in fields(part)})
+    return replace(part, **{f.name: as_tensors(getattr(part, f.name), device, dtype) for f in fields(part)})

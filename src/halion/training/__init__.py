@@ -1,0 +1,34 @@
+"""From labelled frames to a fine-tuned potential and its measured errors. What needs torch loads on first use."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from halion.training.evaluate import Comparison, PotentialErrors, compare, errors, refuse_foreign_stress
+from halion.training.references import ReferenceShift, fit_references
+from halion.training.split import refuse_unusable, split_by_group
+
+if TYPE_CHECKING:
+    from halion.training.trainer import Epoch, Training, finetune
+
+__all__ = [
+    "Comparison",
+    "Epoch",
+    "PotentialErrors",
+    "ReferenceShift",
+    "Training",
+    "compare",
+    "errors",
+    "finetune",
+    "fit_references",
+    "refuse_foreign_stress",
+    "refuse_unusable",
+    "split_by_group",
+]
+
+_HOMES = {"Epoch": "trainer", "Training": "trainer", "finetune": "trainer"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'halion.training' has no attribute '{name}'")
+    return getattr(import_module(f"halion.training.{_HOMES[name]}"), name)

@@ -1,0 +1,291 @@
+"""Fine-tuning, epoch by epoch, each of which may be the last before a kill.
+
+After every epoch the whole state (weights, optimizer, random state, best weights, history) replaces the one
+before; the same call again goes on from it and ends in the same bits as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import numpy as np
+import torch
+from ase.data import atomic_numbers
+
+from halion.errors import Interrupted, PhysicsRefusal, RunFolderError, TornFile
+from halion.files import atomic_path, digest, locked_folder
+from halion.labels import LabelledFrame
+from halion.potentials.chgnet_model import load_model
+from halion.progress import Progress, Stop, never, silent
+from halion.settings import TrainingSettings
+from halion.training.checkpoint import save_checkpoint
+from halion.training.loss import Errors, errors_of, loss_of
+from halion.training.network import GraphedFrame, TrainableNetwork, graphed, predict
+from halion.training.references import ReferenceShift, fit_references
+from halion.training.split import refuse_unusable
+
+__all__ = ["Epoch", "Training", "finetune"]
+
+_STATE = "state.pt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Epoch:
+    """One pass over the training frames.
+
+    Attributes:
+        number: from 1; 0 is the model as it started, with its references fitted.
+        learning_rate: of its last step.
+        training_loss: mean over its steps, while the weights moved.
+        validation: errors afterwards.
+    """
+
+    number: int
+    learning_rate: float
+    training_loss: float
+    validation: Errors
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """A fine-tuned potential.
+
+    Attributes:
+        checkpoint: file of the best epoch's weights.
+        best: the epoch with the lowest validation loss.
+        history: every epoch, the first is the start.
+        references: the shift of the elements' references that was fitted before.
+        n_training, n_validation: frames.
+    """
+
+    checkpoint: Path
+    best: Epoch
+    history: tuple[Epoch, ...]
+    references: ReferenceShift
+    n_training: int
+    n_validation: int
+
+
+def finetune(
+    training: Sequence[LabelledFrame],
+    validation: Sequence[LabelledFrame],
+    folder: Path | str,
+    settings: TrainingSettings,
+    *,
+    references: Sequence[LabelledFrame] = (),
+    progress: Progress = silent,
+    stop: Stop = never,
+) -> Training:
+    """Fine-tune a CHGNet.
+
+    The references of the elements are fitted on all frames given (`fit_references`) and frozen; then Adam on the
+    Huber loss, the learning rate on half a cosine over all steps, the order of frames drawn anew for every epoch.
+    The weights of the epoch with the lowest validation loss are kept; `model.pth.tar` in the folder holds them.
+
+    Args:
+        training: frames that are learned.
+        validation: frames that choose the epoch; of other trajectories (`split_by_group`).
+        folder: of this training, held for this process; the same call again resumes.
+        settings: everything else.
+        references: more frames for the fit of the references: binaries, so that every element has its own.
+        progress: told epochs done, and the errors now.
+        stop: asked after every epoch.
+    Raises:
+        InputError: frames that must not be trained on, see `refuse_unusable`; a checkpoint of another architecture.
+        PhysicsRefusal: the loss is no longer a finite number, with the epoch and the frames of the step.
+        RunFolderError: another process trains here, or the folder is of other frames or settings.
+        TornFile: the state cannot be read.
+        Interrupted: `stop` said so.
+    Checked by tests/training/test_training_trainer.py.
+    """
+    refuse_unusable(training, validation)
+    folder = Path(folder)
+    with locked_folder(folder, fix="wait for it to end, or choose another folder"):
+        run = _Run(training, validation, references, folder, settings)
+        run.resume()
+        run.train(progress, stop)
+        return run.result()
+
+
+class _Run:
+    """The state of one training."""
+
+    def __init__(
+        self,
+        training: Sequence[LabelledFrame],
+        validation: Sequence[LabelledFrame],
+        references: Sequence[LabelledFrame],
+        folder: Path,
+        settings: TrainingSettings,
+    ) -> None:
+        self.folder, self.settings = folder, settings
+        self.model = load_model(None if settings.start == "chgnet" else settings.start)
+        self.network = TrainableNetwork(self.model, frozen=settings.frozen, device=settings.device)
+        self.frames, self.held_out = graphed(training), graphed(validation)
+        self.more = graphed(references)
+        self.method = training[0].label.provenance.method
+        self.identity = digest(
+            {
+                "settings": settings.model_dump(mode="json", exclude={"device"}),
+                "frames": [[one.frame.key for one in part] for part in (training, validation, references)],
+            }
+        )
+        self.n_steps = settings.epochs * math.ceil(len(self.frames) / settings.batch_size)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=settings.learning_rate)
+        self.random = np.random.default_rng(settings.seed)
+        self.history: list[Epoch] = []
+        self.best_state: dict[str, torch.Tensor] = {}
+        self.shift: ReferenceShift | None = None
+
+    def resume(self) -> None:
+        path = self.folder / _STATE
+        if not path.exists():
+            self._begin()
+            return
+        try:
+            # Tensors and plain values only: a state is data and must not run code.
+            saved = torch.load(path, map_location=self.network.device, weights_only=True)
+        except (UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
+            raise TornFile(
+                f"the state of this training cannot be read ({type(error).__name__})",
+                where=str(path),
+                fix=f"rm {path}   then the same command again: this training starts anew",
+            ) from error
+        if saved["identity"] != self.identity:
+            raise RunFolderError(
+                "this folder holds a training on other frames or with other settings",
+                where=str(self.folder),
+                fix="choose another folder",
+            )
+        self.network.load(saved["weights"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.random.bit_generator.state = saved["random"]
+        self.best_state = {name: tensor.cpu() for name, tensor in saved["best"].items()}
+        self.history = [Epoch(**{**row, "validation": Errors(**row["validation"])}) for row in saved["history"]]
+        self.shift = ReferenceShift(**saved["references"])
+
+    def _begin(self) -> None:
+        every = [*self.frames, *self.held_out, *self.more]
+        predicted = predict(self.network, every, self.settings.batch_size).energies.cpu().numpy()
+        numbers = [frame.graph.numbers for frame in every]
+        self.shift = fit_references(numbers, np.array([frame.energy for frame in every]), predicted)
+        state = self.network.state()
+        for symbol, value in self.shift.shifts_ev.items():
+            state["composition_model.fc.weight"][0, _row(symbol)] += value
+        self.network.load(state)
+        self._close(0, self.settings.learning_rate, math.nan)
+
+    def train(self, progress: Progress, stop: Stop) -> None:
+        while not self._is_over():
+            progress(len(self.history) - 1, self.settings.epochs, _said(self.history[-1]))
+            if stop():
+                raise Interrupted(
+                    f"{len(self.history) - 1} of {self.settings.epochs} epochs are done",
+                    where=str(self.folder),
+                    fix="type the same command again: it goes on from there",
+                )
+            self._epoch(len(self.history))
+        progress(self.settings.epochs, self.settings.epochs, _said(self.history[-1]))
+
+    def _is_over(self) -> bool:
+        done = len(self.history) - 1
+        return done >= self.settings.epochs or done - self._best().number >= self.settings.patience
+
+    def _epoch(self, number: int) -> None:
+        size = self.settings.batch_size
+        order = self.random.permutation(len(self.frames))
+        losses = []
+        for start in range(0, len(order), size):
+            batch = [self.frames[k] for k in order[start : start + size]]
+            step = (number - 1) * math.ceil(len(order) / size) + start // size
+            losses.append(
+                self._step(batch, self._rate(step), f"epoch {number}, frames {order[start : start + size]}")
+            )
+        self._close(number, self._rate(step), float(np.mean(losses)))
+
+    def _step(self, batch: list[GraphedFrame], rate: float, where: str) -> float:
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        loss = loss_of(self.network(batch), batch, self.settings)
+        gradients = torch.autograd.grad(loss, self.network.parameters(), allow_unused=True)
+        if not all(bool(torch.isfinite(g).all()) for g in (loss, *gradients) if g is not None):
+            raise PhysicsRefusal(
+                "the loss or its gradient is no longer a finite number",
+                where=where,
+                fix="lower training.learning_rate, and look at these frames",
+            )
+        for parameter, gradient in zip(self.network.parameters(), gradients, strict=True):
+            parameter.grad = gradient
+        self.optimizer.step()
+        return float(loss.detach())
+
+    def _rate(self, step: int) -> float:
+        """Half a cosine from the first learning rate to the last, over all steps."""
+        first, last = self.settings.learning_rate, self.settings.last_learning_rate
+        return last + (first - last) * (1 + math.cos(math.pi * step / max(1, self.n_steps - 1))) / 2
+
+    def _close(self, number: int, rate: float, loss: float) -> None:
+        errors = errors_of(
+            predict(self.network, self.held_out, self.settings.batch_size), self.held_out, self.settings
+        )
+        self.history.append(Epoch(number=number, learning_rate=rate, training_loss=loss, validation=errors))
+        if self._best().number == number:
+            self.best_state = self.network.state()
+        self._save()
+
+    def _best(self) -> Epoch:
+        return min(self.history, key=lambda epoch: epoch.validation.loss)
+
+    def _save(self) -> None:
+        assert self.shift is not None
+        with atomic_path(self.folder / _STATE) as part:
+            torch.save(
+                {
+                    "identity": self.identity,
+                    "weights": self.network.state(),
+                    "optimizer": self.optimizer.state_dict(),
+                    "random": self.random.bit_generator.state,
+                    "best": self.best_state,
+                    "history": [asdict(epoch) for epoch in self.history],
+                    "references": asdict(self.shift),
+                },
+                part,
+            )
+
+    def result(self) -> Training:
+        assert self.shift is not None
+        best = self._best()
+        notes: dict[str, Any] = {
+            "labels": self.method,
+            "settings": self.settings.model_dump(mode="json"),
+            "best": asdict(best),
+            "references": asdict(self.shift),
+            "n_training": len(self.frames),
+            "n_validation": len(self.held_out),
+        }
+        checkpoint = save_checkpoint(self.folder / "model.pth.tar", self.model, self.best_state, notes)
+        return Training(
+            checkpoint=checkpoint,
+            best=best,
+            history=tuple(self.history),
+            references=self.shift,
+            n_training=len(self.frames),
+            n_validation=len(self.held_out),
+        )
+
+
+def _row(symbol: str) -> int:
+    return atomic_numbers[symbol] - 1
+
+
+def _said(epoch: Epoch) -> str:
+    errors = epoch.validation
+    return (
+        f"validation {errors.energy_mev_per_atom:.1f} meV/atom, {errors.forces_mev_per_angstrom:.0f} meV/Angstrom, "
+        f"{errors.stress_mpa:.0f} MPa"
+    )
