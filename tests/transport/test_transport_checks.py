@@ -17,14 +17,14 @@ from halion.transport.checks import refuse_unusable
 TRICLINIC = np.array([[12.0, 0, 0], [3.0, 11.0, 0], [-2.0, 2.0, 13.0]])
 
 
-def brownian(n_frames=1100):
+def brownian(n_frames=2200):
     """Every atom moves in every step; longer than two blocks of frames."""
     steps = np.random.default_rng(0).normal(0, 0.1, (n_frames, 12, 3))
     return trajectory(np.cumsum(steps, axis=0), ("Li",) * 6 + ("Cl",) * 6, cell=TRICLINIC)
 
 
 @settings(deadline=None, max_examples=20)
-@given(frame=st.integers(1, 1099), axis=st.integers(0, 2), size=st.floats(0.55, 3.0))
+@given(frame=st.integers(1, 2199), axis=st.integers(0, 2), size=st.floats(0.55, 3.0))
 def test_a_jump_longer_than_half_a_cell_is_named(frame, axis, size):
     whole = brownian()
     positions = whole.positions.copy()
@@ -42,7 +42,7 @@ def test_a_jump_shorter_than_half_a_cell_may_be_motion(size):
     refuse_unusable(replace(whole, positions=positions), "Li")
 
 
-@pytest.mark.parametrize("frame", [0, 511, 512, 1097])
+@pytest.mark.parametrize("frame", [0, 1023, 1024, 2197])
 def test_a_frame_stored_twice_is_named(frame):
     """At a restart, with times that go on evenly: also where two blocks of frames meet."""
     whole = brownian()
@@ -77,3 +77,21 @@ def test_a_breathing_cell_does_not_look_like_a_jump():
     scale = (1 + 0.05 * np.sin(np.arange(300)))[:, None, None]
     breathing = replace(plain, positions=(plain.positions + 60.0) * scale, cells=plain.cells * scale)
     assert analyse_run(breathing, SETTINGS).n_frames == 300
+
+
+@pytest.mark.parametrize("frame", [0, 1023, 1024, 2199])
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_a_position_that_is_no_number_is_named(frame, wrong):
+    whole = brownian()
+    positions = whole.positions.copy()
+    positions[frame, 7, 2] = wrong
+    with pytest.raises(TrajectoryError, match=f"frame {frame} holds a position or cell that is not a number"):
+        refuse_unusable(replace(whole, positions=positions), "Li")
+
+
+def test_two_infinities_that_cancel_are_no_numbers_either():
+    whole = brownian()
+    positions = whole.positions.copy()
+    positions[1500, 7, :2] = np.inf, -np.inf
+    with pytest.raises(TrajectoryError, match="frame 1500 holds"):
+        refuse_unusable(replace(whole, positions=positions), "Li")

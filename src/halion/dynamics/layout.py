@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -176,9 +176,9 @@ def _header_sha256(header: Header, start_step: int) -> str:
     return digest(f"{header} {start_step}")
 
 
-def read_frames(file: h5py.File) -> Frames:
-    """All frames of an open file; a checksum that fails is an OSError."""
-    frames = {name: file[name][:] for name in FIELDS}
+def read_frames(file: h5py.File, leave: Collection[str] = ()) -> Frames:
+    """All frames of an open file, without the fields to leave; a checksum that fails is an OSError."""
+    frames = {name: file[name][:] for name in FIELDS if name not in leave}
     if len({len(array) for array in frames.values()}) != 1 or np.any(np.diff(frames["step"]) <= 0):
         raise ValueError("the frames of this file do not belong together")
     return frames

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from halion.dynamics.layout import DAMAGE, Frames, Header, State, open_file, read_frames, read_header, read_state
 from halion.dynamics.segments import TRAJECTORY, read_segment, segment_paths, torn_trajectory
+from halion.dynamics.stored import POSITIONS, StoredPositions
 from halion.dynamics.types import Trajectory
 from halion.errors import HalionError, TornFile, TrajectoryError
 
 __all__ = ["last_state", "open_trajectory"]
 
 
-def open_trajectory(path: Path | str) -> Trajectory:
+def open_trajectory(path: Path | str, *, in_memory: bool = True) -> Trajectory:
     """Frames of a run.
 
     Args:
         path: a `trajectory.h5`, or the folder of a stage, finished or running (then: the frames stored so far).
+        in_memory: False leaves the positions of a `trajectory.h5` on the disk (`StoredPositions`), so that a run
+            of any length fits; a stage that still runs is read into memory all the same.
     Raises:
         TrajectoryError: there is nothing there.
         TornFile: the file is damaged or its end is missing.
@@ -32,7 +36,7 @@ def open_trajectory(path: Path | str) -> Trajectory:
             return trajectory
     if path.is_dir():
         path = path / TRAJECTORY
-    header, frames, _ = _read(path)
+    header, frames, _ = _read(path, in_memory)
     return _trajectory(header, frames, path)
 
 
@@ -45,7 +49,7 @@ def last_state(path: Path | str) -> State:
     return _read(path / TRAJECTORY if path.is_dir() else path)[2]
 
 
-def _read(path: Path) -> tuple[Header, Frames, State]:
+def _read(path: Path, in_memory: bool = True) -> tuple[Header, Frames, State]:
     if not path.exists():
         raise TrajectoryError(
             "there is no trajectory here",
@@ -54,7 +58,10 @@ def _read(path: Path) -> tuple[Header, Frames, State]:
         )
     try:
         with open_file(path) as file:
-            return read_header(file, path), read_frames(file), read_state(file)
+            if in_memory:
+                return read_header(file, path), read_frames(file), read_state(file)
+            frames = read_frames(file, leave=(POSITIONS,))
+            return read_header(file, path), frames | {POSITIONS: _stored(file, path)}, read_state(file)
     except HalionError:
         raise
     except DAMAGE as error:
@@ -79,10 +86,18 @@ def _from_segments(folder: Path) -> Trajectory | None:
     return _trajectory(header, frames, folder)
 
 
+def _stored(file: h5py.File, path: Path) -> StoredPositions:
+    shape = file[POSITIONS].shape
+    if shape != (len(file["step"]), len(read_header(file, path).symbols), 3):
+        raise ValueError("the frames of this file do not belong together")
+    return StoredPositions(path, shape)
+
+
 def _trajectory(header: Header, frames: Frames, source: Path) -> Trajectory:
+    positions = frames[POSITIONS]
     return Trajectory(
         symbols=header.symbols,
-        positions=frames["positions_angstrom"].astype(float),
+        positions=positions if isinstance(positions, StoredPositions) else positions.astype(float),
         cells=frames["cell_angstrom"],
         steps=frames["step"],
         time_ps=frames["time_ps"],

@@ -71,7 +71,7 @@ class Trajectory:
 
     Attributes:
         symbols: (n_atoms) chemical symbols.
-        positions: (n_frames, n_atoms, 3) Angstrom, unwrapped.
+        positions: (n_frames, n_atoms, 3) Angstrom, unwrapped; an array, or `StoredPositions` on the disk.
         cells: (n_frames, 3, 3) Angstrom.
         steps: (n_frames,) step numbers.
         time_ps: (n_frames,) time, ps.

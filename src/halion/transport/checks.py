@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
+from halion.arrays import FloatArray
 from halion.dynamics.types import Trajectory
 from halion.errors import TrajectoryError
 
-__all__ = ["refuse_short_window", "refuse_unusable"]
+__all__ = ["FRAMES_PER_BLOCK", "checked_blocks", "refuse_outright", "refuse_short_window", "refuse_unusable"]
 
 _FEWEST_FRAMES = 20
 _FEWEST_LAGS = 3
 _LONGEST_STEP = 0.5
-_FRAMES_PER_BLOCK = 512
+# A multiple of the 128 frames that halion's files hold in one piece; 3 MB of 120 atoms.
+FRAMES_PER_BLOCK = 1024
 
 
 def refuse_unusable(trajectory: Trajectory, species: str) -> None:
@@ -22,6 +26,42 @@ def refuse_unusable(trajectory: Trajectory, species: str) -> None:
         TrajectoryError: no mobile ions, too few frames, numbers that are not finite, uneven or repeated times, a
             frame stored twice, an atom that moves by more than half a cell between frames.
     Checked by tests/transport/test_transport_run.py and test_transport_checks.py.
+    """
+    for _ in checked_blocks(trajectory, species):
+        pass
+
+
+def checked_blocks(trajectory: Trajectory, species: str) -> Iterator[tuple[int, FloatArray]]:
+    """The frames of a run block by block, refused as by `refuse_unusable` while they pass.
+
+    What is wrong between two frames is told after the last block, since only then it is known what is usual.
+
+    Yields:
+        number of the first frame; (at most FRAMES_PER_BLOCK, n_atoms, 3) positions, float64, Angstrom.
+    Raises:
+        TrajectoryError: see `refuse_unusable`.
+    """
+    refuse_outright(trajectory, species)
+    steps = _Steps(trajectory)
+    for first in range(0, trajectory.n_frames, FRAMES_PER_BLOCK):
+        block = trajectory.positions[first : first + FRAMES_PER_BLOCK].astype(float)
+        # One sum tells whether all are numbers, since what is none stays none in it.
+        with np.errstate(invalid="ignore"):
+            sum_of_all = block.sum()
+        if not np.isfinite(sum_of_all):
+            finite = np.isfinite(block).all(axis=(1, 2))
+            if not finite.all():
+                raise _no_number(trajectory, first + int(np.argmin(finite)))
+        steps.see(first, block)
+        yield first, block
+    steps.refuse()
+
+
+def refuse_outright(trajectory: Trajectory, species: str) -> None:
+    """Refuse what can be told without the positions.
+
+    Raises:
+        TrajectoryError: see `refuse_unusable`.
     """
     if species not in trajectory.symbols:
         raise TrajectoryError(
@@ -35,13 +75,9 @@ def refuse_unusable(trajectory: Trajectory, species: str) -> None:
             where=trajectory.source,
             fix="run longer, or store frames more often (dynamics.store_every_steps)",
         )
-    finite = np.isfinite(trajectory.positions).all(axis=(1, 2)) & np.isfinite(trajectory.cells).all(axis=(1, 2))
+    finite = np.isfinite(trajectory.cells).all(axis=(1, 2))
     if not finite.all():
-        raise TrajectoryError(
-            f"frame {int(np.argmin(finite))} holds a position or cell that is not a number",
-            where=trajectory.source,
-            fix="cut the trajectory before that frame; the run has exploded there",
-        )
+        raise _no_number(trajectory, int(np.argmin(finite)))
     gaps = np.diff(trajectory.time_ps)
     if gaps.min() <= 0 or np.ptp(gaps) > 1e-3 * gaps.mean():
         k = int(np.argmax(np.abs(gaps - np.median(gaps))))
@@ -52,37 +88,60 @@ def refuse_unusable(trajectory: Trajectory, species: str) -> None:
             fix="drop the repeated frames, or analyse the parts before and after the gap one by one",
         )
 
-    _refuse_steps(trajectory)
+
+def _no_number(trajectory: Trajectory, frame: int) -> TrajectoryError:
+    return TrajectoryError(
+        f"frame {frame} holds a position or cell that is not a number",
+        where=trajectory.source,
+        fix="cut the trajectory before that frame; the run has exploded there",
+    )
 
 
-def _refuse_steps(trajectory: Trajectory) -> None:
-    """Refuse what happens between two frames and cannot have been motion; in blocks, so that memory stays small."""
-    moved, largest = np.empty(trajectory.n_frames - 1), (0.0, 0)
-    for first in range(0, trajectory.n_frames - 1, _FRAMES_PER_BLOCK):
-        last = min(first + _FRAMES_PER_BLOCK, trajectory.n_frames - 1)
-        steps = np.diff(trajectory.positions[first : last + 1].astype(float), axis=0)
-        moved[first:last] = np.any(steps, axis=2).mean(axis=1)
-        inverse = np.linalg.inv(trajectory.cells[first:last])
+class _Steps:
+    """What happens between two frames and cannot have been motion, looked for as the frames pass."""
+
+    def __init__(self, trajectory: Trajectory) -> None:
+        self._trajectory = trajectory
+        self._moved = np.empty(trajectory.n_frames - 1)
+        self._largest = (0.0, 0)
+        self._before: FloatArray | None = None
+
+    def see(self, first: int, block: FloatArray) -> None:
+        """The next block, which begins with frame number `first`."""
+        if self._before is not None:
+            self._look(first - 1, np.concatenate([self._before, block[:1]]))
+        if len(block) > 1:
+            self._look(first, block)
+        self._before = block[-1:]
+
+    def _look(self, first: int, block: FloatArray) -> None:
+        steps = np.diff(block, axis=0)
+        self._moved[first : first + len(steps)] = np.any(steps, axis=2).mean(axis=1)
+        inverse = np.linalg.inv(self._trajectory.cells[first : first + len(steps)])
         # No step is a larger part of the cell than this; most trajectories stay far below half of it.
         if np.abs(steps).max() * np.abs(inverse).sum(axis=1).max() > _LONGEST_STEP:
             parts = np.abs(steps @ inverse).max(axis=(1, 2))
             k = int(np.argmax(parts))
-            largest = max(largest, (float(parts[k]), first + k))
-    if largest[0] > _LONGEST_STEP:
-        raise TrajectoryError(
-            f"an atom moves by {largest[0]:.2f} of the cell between frames {largest[1]} and {largest[1] + 1}: "
-            "beyond half a cell, motion cannot be told from a jump to another image",
-            where=trajectory.source,
-            fix="store frames more often, or give unwrapped positions",
-        )
-    # All atoms of a molecular-dynamics run move in every step; models that hop on a lattice may rest.
-    if np.median(moved) == 1.0 and not moved.all():
-        k = int(np.argmin(moved))
-        raise TrajectoryError(
-            f"frames {k} and {k + 1} hold the same positions: a frame stored twice at a restart?",
-            where=trajectory.source,
-            fix="drop the repeated frame",
-        )
+            self._largest = max(self._largest, (float(parts[k]), first + k))
+
+    def refuse(self) -> None:
+        """After the last block."""
+        size, k = self._largest
+        if size > _LONGEST_STEP:
+            raise TrajectoryError(
+                f"an atom moves by {size:.2f} of the cell between frames {k} and {k + 1}: "
+                "beyond half a cell, motion cannot be told from a jump to another image",
+                where=self._trajectory.source,
+                fix="store frames more often, or give unwrapped positions",
+            )
+        # All atoms of a molecular-dynamics run move in every step; models that hop on a lattice may rest.
+        if np.median(self._moved) == 1.0 and not self._moved.all():
+            k = int(np.argmin(self._moved))
+            raise TrajectoryError(
+                f"frames {k} and {k + 1} hold the same positions: a frame stored twice at a restart?",
+                where=self._trajectory.source,
+                fix="drop the repeated frame",
+            )
 
 
 def refuse_short_window(trajectory: Trajectory, longest_ps: float) -> None:

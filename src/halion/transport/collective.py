@@ -20,11 +20,12 @@ from halion.arrays import FloatArray, IntArray
 from halion.dynamics.types import Trajectory
 from halion.errors import InputError, TrajectoryError
 from halion.settings import TransportSettings
-from halion.transport.checks import refuse_short_window, refuse_unusable
+from halion.transport.checks import refuse_short_window
 from halion.transport.fit import fit_slopes
+from halion.transport.frames import mobile_ions
 from halion.transport.hops import hop_length
 from halion.transport.independence import ion_statistics
-from halion.transport.msd import msd_tensor, without_drift
+from halion.transport.msd import msd_tensor
 from halion.transport.verdict import fit_window
 
 __all__ = ["HavenRatio", "Slopes", "charge_msd", "haven_ratio", "pool_haven"]
@@ -168,7 +169,7 @@ def haven_ratio(trajectory: Trajectory, settings: TransportSettings) -> HavenRat
     (H = 0.6531), coverage of the error over 150 replicas.
     """
     species = settings.mobile_species
-    refuse_unusable(trajectory, species)
+    mobile = mobile_ions(trajectory, species).positions
     if set(trajectory.symbols) == {species}:
         raise TrajectoryError(
             f"all atoms are {species}: their sum cannot move against anything, so no charge diffusivity is defined",
@@ -179,7 +180,6 @@ def haven_ratio(trajectory: Trajectory, settings: TransportSettings) -> HavenRat
     longest_ps = min(settings.longest_lag_ps, settings.longest_lag_fraction * trajectory.length_ps)
     refuse_short_window(trajectory, longest_ps)
     frame_ps = float(np.diff(trajectory.time_ps).mean())
-    mobile = without_drift(trajectory, species)[:, [symbol == species for symbol in trajectory.symbols]]
     lag_time_ps = np.arange(min(trajectory.n_frames, int(longest_ps / frame_ps + 1e-9) + 1)) * frame_ps
     msd, together = (np.trace(of(mobile, len(lag_time_ps)), axis1=1, axis2=2) for of in (msd_tensor, charge_msd))
     window = fit_window(lag_time_ps, msd, longest_ps, length, settings.shortest_lag_ps)

@@ -7,7 +7,7 @@ so the grid repeats with the crystal and has whole numbers of points in each uni
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,8 +18,8 @@ from halion.arrays import FloatArray, IntArray
 from halion.dynamics.types import Trajectory
 from halion.errors import InputError
 from halion.files import write_text
-from halion.transport.checks import refuse_unusable
-from halion.transport.msd import without_drift
+from halion.transport.checks import refuse_outright
+from halion.transport.frames import blocks_without_drift
 from halion.units import length_to_bohr
 
 __all__ = [
@@ -34,7 +34,6 @@ __all__ = [
     "write_cube",
 ]
 
-_FRAMES_PER_BLOCK = 4096
 _MOST_POINTS = 50_000_000
 
 
@@ -141,17 +140,19 @@ def ion_density(
         InputError: no sensible grid.
     Checked by tests/transport/test_transport_density.py against a loop over ions.
     """
-    refuse_unusable(trajectory, species)
+    refuse_outright(trajectory, species)
     cell = trajectory.cells.mean(axis=0)
     shape = grid_shape(cell, spacing, repeats)
-    positions = without_drift(trajectory, species)
     is_mobile = np.array([symbol == species for symbol in trajectory.symbols])
     inverse = np.linalg.inv(cell)
-    blocks = (
-        positions[first : first + _FRAMES_PER_BLOCK, is_mobile] @ inverse
-        for first in range(0, len(positions), _FRAMES_PER_BLOCK)
-    )
-    counts = count_ions(blocks, shape)
+    framework = np.zeros((int((~is_mobile).sum()), 3))
+
+    def fractional() -> Iterator[FloatArray]:
+        for _, block, _ in blocks_without_drift(trajectory, species):
+            np.add(framework, block[:, ~is_mobile].sum(axis=0), out=framework)
+            yield block[:, is_mobile] @ inverse
+
+    counts = count_ions(fractional(), shape)
     kinetic = trajectory.temperature_k[np.isfinite(trajectory.temperature_k)]
     voxel = abs(np.linalg.det(cell)) / counts.size
     counted = IonDensity(
@@ -159,7 +160,7 @@ def ion_density(
         values=counts / (trajectory.n_frames * voxel),
         cell=cell,
         framework_symbols=tuple(symbol for symbol in trajectory.symbols if symbol != species),
-        framework_fractional=(positions[:, ~is_mobile].mean(axis=0) @ inverse) % 1.0,
+        framework_fractional=(framework / trajectory.n_frames @ inverse) % 1.0,
         n_ions=float(is_mobile.sum()),
         n_frames=trajectory.n_frames,
         temperature_k=float(kinetic.mean() if len(kinetic) else trajectory.target_temperature_k),

@@ -60,7 +60,7 @@ def _nearest_distance(trajectory: Trajectory, atoms: IntArray) -> float:
     frames = np.unique(np.linspace(0, trajectory.n_frames - 1, n_frames).round().astype(int))
     nearest = []
     for k in frames:
-        positions = trajectory.positions[k, atoms]
+        positions = trajectory.positions[int(k), atoms]
         difference = (positions[:, None] - positions[None]).reshape(-1, 3)
         distances = find_mic(difference, trajectory.cells[k])[1].reshape(len(atoms), len(atoms))
         np.fill_diagonal(distances, np.inf)
@@ -75,5 +75,6 @@ def hopped_fraction(positions: FloatArray, length: float) -> float:
         positions: (n_frames, n_ions, 3) Angstrom, unwrapped, drift removed.
         length: hop length, Angstrom.
     """
-    farthest = np.linalg.norm(positions - positions[0], axis=2).max(axis=0)
-    return float((farthest > length).mean())
+    # Ion by ion: a copy of all paths of a long run is what memory has no room for.
+    farthest = [np.linalg.norm(path - path[0], axis=1).max() for path in positions.transpose(1, 0, 2)]
+    return float((np.array(farthest) > length).mean())

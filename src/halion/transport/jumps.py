@@ -14,7 +14,7 @@ from halion.arrays import FloatArray, IntArray
 from halion.dynamics.types import Trajectory
 from halion.errors import InputError
 from halion.transport.density import voxel_index
-from halion.transport.msd import without_drift
+from halion.transport.frames import mobile_ions
 from halion.transport.sites import Sites
 
 __all__ = ["Hops", "count_hops"]
@@ -90,10 +90,9 @@ def count_hops(trajectory: Trajectory, sites: Sites) -> Hops:
             where=trajectory.source,
             fix="find the sites in the density of this run, or of another of the same cell",
         )
-    is_mobile = [symbol == species for symbol in trajectory.symbols]
-    fractional = without_drift(trajectory, species)[:, is_mobile] @ np.linalg.inv(cell)
+    paths, inverse = mobile_ions(trajectory, species).positions, np.linalg.inv(cell)
     core = cores(sites)
-    found = [_of_one_ion(fractional[:, ion], sites, core) for ion in range(fractional.shape[1])]
+    found = [_of_one_ion(paths[:, ion] @ inverse, sites, core) for ion in range(paths.shape[1])]
     site_frames = sum((one[4] for one in found), np.zeros(len(sites.peak), dtype=int))
     return Hops(
         ion=np.repeat(np.arange(len(found)), [len(one[0]) for one in found]),
@@ -103,7 +102,7 @@ def count_hops(trajectory: Trajectory, sites: Sites) -> Hops:
         image=np.concatenate([one[3] for one in found]),
         site_frames=site_frames,
         n_ions=len(found),
-        n_frames=len(fractional),
+        n_frames=len(paths),
         n_unplaced=sum(not one[4].any() for one in found),
         frame_ps=float(np.diff(trajectory.time_ps).mean()),
     )

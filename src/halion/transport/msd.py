@@ -18,7 +18,7 @@ from halion.dynamics.types import Trajectory
 __all__ = ["framework_drift", "mean_squares", "msd_tensor", "without_drift"]
 
 # Ions times frames in one block: spectra and products of a block take some ten times eight bytes for each of them.
-_MOST_IN_BLOCK = 2**20
+_MOST_IN_BLOCK = 2**18
 _UPPER = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
 _TRACE = ((0, 0), (1, 1), (2, 2))
 
@@ -53,7 +53,7 @@ def mean_squares(groups: Iterable[FloatArray], n_lags: int) -> FloatArray:
         n_lags: lags 0 ... n_lags - 1, at most the number of frames.
     Returns:
         (n_lags,) Angstrom^2, the trace of `msd_tensor` of all atoms together.
-    Checked by tests/transport/test_transport_msd.py.
+    Checked by tests/transport/test_transport_frames.py.
     """
     total, n_atoms, n_frames = np.zeros(n_lags), 0, 0
     for positions in groups:

@@ -61,7 +61,7 @@ def read_trajectory(
     elif path.suffix in (".h5", ".hdf5") or path.is_dir():
         from halion.dynamics import open_trajectory
 
-        return open_trajectory(path)
+        return open_trajectory(path, in_memory=False)
     else:
         frames = read_frames(path, types)
         _refuse_uneven_dump(path)

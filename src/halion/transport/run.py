@@ -12,11 +12,12 @@ from halion.arrays import FloatArray
 from halion.dynamics.types import Trajectory
 from halion.settings import TransportSettings
 from halion.transport.arrhenius import fit_arrhenius
-from halion.transport.checks import refuse_short_window, refuse_unusable
+from halion.transport.checks import refuse_short_window
 from halion.transport.conductivity import conductivity_at
 from halion.transport.fit import rsd_he
+from halion.transport.frames import MobileIons, framework_msd, mobile_ions
 from halion.transport.hops import framework_spacing, hop_length, hopped_fraction
-from halion.transport.msd import framework_drift, msd_tensor, without_drift
+from halion.transport.msd import msd_tensor
 from halion.transport.replicas import with_replica_scatter
 from halion.transport.run_fit import Displacements, RunFit, error_in_words, fit_run
 from halion.transport.types import Arrhenius, Conductivity, RunTransport, Verdict
@@ -50,11 +51,11 @@ def analyse_run(trajectory: Trajectory, settings: TransportSettings) -> RunTrans
         TrajectoryError: no mobile ions, too few frames, uneven or repeated times, or numbers that are not finite.
     Checked by tests/transport/test_transport_run.py on walks of known diffusivity.
     """
-    refuse_unusable(trajectory, settings.mobile_species)
+    ions = mobile_ions(trajectory, settings.mobile_species)
     length = settings.hop_length_angstrom or hop_length(trajectory, settings.mobile_species)
     longest_ps = min(settings.longest_lag_ps, settings.longest_lag_fraction * trajectory.length_ps)
     refuse_short_window(trajectory, longest_ps)
-    curves = _curves(trajectory, settings.mobile_species, longest_ps)
+    curves = _curves(trajectory, settings.mobile_species, ions, longest_ps)
     lags, msd, n_ions = curves.lag_time_ps, curves.msd, curves.mobile.shape[1]
     window = fit_window(lags, msd, longest_ps, length, settings.shortest_lag_ps)
     fit = fit_run(_displacements(trajectory, curves), window, length, settings.error, settings.estimator)
@@ -86,7 +87,7 @@ def analyse_run(trajectory: Trajectory, settings: TransportSettings) -> RunTrans
         hop_length=length,
         hopped_fraction=seen.hopped,
         log_slope=seen.slope,
-        drift=float(np.linalg.norm(framework_drift(trajectory, settings.mobile_species)[-1])),
+        drift=float(np.linalg.norm(ions.drift[-1])),
         verdict=verdict,
         reasons=reasons + _on_the_error(verdict, fit, n_ions, bound),
         upper_bound=bound,
@@ -129,19 +130,15 @@ def _evidence(curves: _Curves, fit: RunFit, window: FitWindow, lengths: tuple[fl
     )
 
 
-def _curves(trajectory: Trajectory, species: str, longest_ps: float) -> _Curves:
-    symbols = np.array(trajectory.symbols)
-    positions = without_drift(trajectory, species)
+def _curves(trajectory: Trajectory, species: str, ions: MobileIons, longest_ps: float) -> _Curves:
     spacing = float(np.diff(trajectory.time_ps).mean())
     # Nothing beyond the longest lag is looked at: those lags average over too few origins to mean anything.
     n_lags = min(trajectory.n_frames, int(longest_ps / spacing + 1e-9) + 1)
-    mobile = positions[:, symbols == species]
-    tensor = msd_tensor(mobile, n_lags)
-    framework = {
-        str(element): np.trace(msd_tensor(positions[:, symbols == element], n_lags), axis1=1, axis2=2)
-        for element in np.unique(symbols[symbols != species])
-    }
-    return _Curves(mobile, np.arange(n_lags) * spacing, tensor, np.trace(tensor, axis1=1, axis2=2), framework)
+    tensor = msd_tensor(ions.positions, n_lags)
+    framework = framework_msd(trajectory, species, ions.drift, n_lags)
+    return _Curves(
+        ions.positions, np.arange(n_lags) * spacing, tensor, np.trace(tensor, axis1=1, axis2=2), framework
+    )
 
 
 def _temperature(trajectory: Trajectory) -> float:
