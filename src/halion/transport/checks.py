@@ -10,13 +10,13 @@ from halion.arrays import FloatArray
 from halion.dynamics.types import Trajectory
 from halion.errors import TrajectoryError
 
-__all__ = ["FRAMES_PER_BLOCK", "checked_blocks", "refuse_outright", "refuse_short_window", "refuse_unusable"]
+__all__ = ["checked_blocks", "refuse_outright", "refuse_short_window", "refuse_unusable"]
 
 _FEWEST_FRAMES = 20
 _FEWEST_LAGS = 3
 _LONGEST_STEP = 0.5
 # A multiple of the 128 frames that halion's files hold in one piece; 3 MB of 120 atoms.
-FRAMES_PER_BLOCK = 1024
+_FRAMES_PER_BLOCK = 1024
 
 
 def refuse_unusable(trajectory: Trajectory, species: str) -> None:
@@ -37,14 +37,14 @@ def checked_blocks(trajectory: Trajectory, species: str) -> Iterator[tuple[int, 
     What is wrong between two frames is told after the last block, since only then it is known what is usual.
 
     Yields:
-        number of the first frame; (at most FRAMES_PER_BLOCK, n_atoms, 3) positions, float64, Angstrom.
+        number of the first frame; (1024 at most, n_atoms, 3) positions, float64, Angstrom.
     Raises:
         TrajectoryError: see `refuse_unusable`.
     """
     refuse_outright(trajectory, species)
     steps = _Steps(trajectory)
-    for first in range(0, trajectory.n_frames, FRAMES_PER_BLOCK):
-        block = trajectory.positions[first : first + FRAMES_PER_BLOCK].astype(float)
+    for first in range(0, trajectory.n_frames, _FRAMES_PER_BLOCK):
+        block = trajectory.positions[first : first + _FRAMES_PER_BLOCK].astype(float)
         # One sum tells whether all are numbers, since what is none stays none in it.
         with np.errstate(invalid="ignore"):
             sum_of_all = block.sum()

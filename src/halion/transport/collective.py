@@ -22,7 +22,7 @@ from halion.errors import InputError, TrajectoryError
 from halion.settings import TransportSettings
 from halion.transport.checks import refuse_short_window
 from halion.transport.fit import fit_slopes
-from halion.transport.frames import mobile_ions
+from halion.transport.frames import MobileIons, mobile_ions
 from halion.transport.hops import hop_length
 from halion.transport.independence import ion_statistics
 from halion.transport.msd import msd_tensor
@@ -149,7 +149,7 @@ def _together(positions: FloatArray) -> FloatArray:
     return positions.sum(axis=1, keepdims=True) / math.sqrt(positions.shape[1])
 
 
-def haven_ratio(trajectory: Trajectory, settings: TransportSettings) -> HavenRatio:
+def haven_ratio(trajectory: Trajectory, settings: TransportSettings, ions: MobileIons | None = None) -> HavenRatio:
     """Haven ratio of one run with its error, or that it is unresolved.
 
     Both slopes are of generalised least squares over the same lags, from where ions have moved by half a squared
@@ -163,13 +163,14 @@ def haven_ratio(trajectory: Trajectory, settings: TransportSettings) -> HavenRat
     Args:
         trajectory: unwrapped, evenly spaced frames.
         settings: mobile species, lags, hop length.
+        ions: see `analyse_run`.
     Raises:
         TrajectoryError: what `analyse_run` refuses; a cell without a framework to measure the sum against.
     Checked by tests/transport/test_transport_collective.py: independent and correlated ions, groups, one vacancy
     (H = 0.6531), coverage of the error over 150 replicas.
     """
     species = settings.mobile_species
-    mobile = mobile_ions(trajectory, species).positions
+    mobile = (mobile_ions(trajectory, species) if ions is None else ions).positions
     if set(trajectory.symbols) == {species}:
         raise TrajectoryError(
             f"all atoms are {species}: their sum cannot move against anything, so no charge diffusivity is defined",

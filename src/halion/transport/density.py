@@ -19,7 +19,7 @@ from halion.dynamics.types import Trajectory
 from halion.errors import InputError
 from halion.files import write_text
 from halion.transport.checks import refuse_outright
-from halion.transport.frames import blocks_without_drift
+from halion.transport.frames import MobileIons, blocks_without_drift
 from halion.units import length_to_bohr
 
 __all__ = [
@@ -126,6 +126,7 @@ def ion_density(
     spacing: float = 0.2,
     repeats: tuple[int, int, int] = (1, 1, 1),
     smoothing: float = 0.0,
+    ions: MobileIons | None = None,
 ) -> IonDensity:
     """Density of the mobile ions, the framework's drift removed, in the frame of the mean cell.
 
@@ -135,6 +136,7 @@ def ion_density(
         spacing: largest distance of grid points along the cell vectors, Angstrom.
         repeats: unit cells in the supercell along each vector: the grid then has as many points in each.
         smoothing: standard deviation of a Gaussian, Angstrom; 0: counts as they are.
+        ions: what `mobile_ions` gave for this run and species, where it is there already; None: the run is read.
     Raises:
         TrajectoryError: what `analyse_run` refuses.
         InputError: no sensible grid.
@@ -143,8 +145,32 @@ def ion_density(
     refuse_outright(trajectory, species)
     cell = trajectory.cells.mean(axis=0)
     shape = grid_shape(cell, spacing, repeats)
-    is_mobile = np.array([symbol == species for symbol in trajectory.symbols])
     inverse = np.linalg.inv(cell)
+    if ions is None:
+        counts, framework = _counted(trajectory, species, shape, inverse)
+    else:
+        paths, framework = ions.positions.transpose(1, 0, 2), ions.framework
+        counts = count_ions((path @ inverse for path in paths), shape)
+    kinetic = trajectory.temperature_k[np.isfinite(trajectory.temperature_k)]
+    voxel = abs(np.linalg.det(cell)) / counts.size
+    counted = IonDensity(
+        species=species,
+        values=counts / (trajectory.n_frames * voxel),
+        cell=cell,
+        framework_symbols=tuple(symbol for symbol in trajectory.symbols if symbol != species),
+        framework_fractional=(framework @ inverse) % 1.0,
+        n_ions=float(trajectory.symbols.count(species)),
+        n_frames=trajectory.n_frames,
+        temperature_k=float(kinetic.mean() if len(kinetic) else trajectory.target_temperature_k),
+    )
+    return smooth(counted, smoothing) if smoothing else counted
+
+
+def _counted(
+    trajectory: Trajectory, species: str, shape: tuple[int, int, int], inverse: FloatArray
+) -> tuple[IntArray, FloatArray]:
+    """Counts on the grid and mean positions of the other atoms, from one pass over the frames."""
+    is_mobile = np.array([symbol == species for symbol in trajectory.symbols])
     framework = np.zeros((int((~is_mobile).sum()), 3))
 
     def fractional() -> Iterator[FloatArray]:
@@ -153,19 +179,7 @@ def ion_density(
             yield block[:, is_mobile] @ inverse
 
     counts = count_ions(fractional(), shape)
-    kinetic = trajectory.temperature_k[np.isfinite(trajectory.temperature_k)]
-    voxel = abs(np.linalg.det(cell)) / counts.size
-    counted = IonDensity(
-        species=species,
-        values=counts / (trajectory.n_frames * voxel),
-        cell=cell,
-        framework_symbols=tuple(symbol for symbol in trajectory.symbols if symbol != species),
-        framework_fractional=(framework / trajectory.n_frames @ inverse) % 1.0,
-        n_ions=float(is_mobile.sum()),
-        n_frames=trajectory.n_frames,
-        temperature_k=float(kinetic.mean() if len(kinetic) else trajectory.target_temperature_k),
-    )
-    return smooth(counted, smoothing) if smoothing else counted
+    return counts, framework / trajectory.n_frames
 
 
 def smooth(density: IonDensity, width: float) -> IonDensity:

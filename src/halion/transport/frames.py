@@ -13,13 +13,14 @@ import numpy as np
 
 from halion.arrays import FloatArray, IntArray
 from halion.dynamics.types import Trajectory
-from halion.transport.checks import FRAMES_PER_BLOCK, checked_blocks
+from halion.transport.checks import checked_blocks
 from halion.transport.msd import mean_squares
 
 __all__ = ["MobileIons", "blocks_without_drift", "framework_msd", "mobile_ions"]
 
 # Bytes of the paths of framework atoms that are held at once, as float64.
 _MOST_BYTES = 4e8
+_FRAMES_AT_ONCE = 8192
 _STEADY = 1e-9  # Angstrom: a cell that changes by less is one cell
 
 
@@ -30,10 +31,12 @@ class MobileIons:
     Attributes:
         positions: (n_frames, n_ions, 3) Angstrom, the framework's drift removed; each path lies in one piece.
         drift: (n_frames, 3) displacement of the framework's centre since the first frame, Angstrom.
+        framework: (n_framework, 3) mean positions of all other atoms, drift removed, Angstrom.
     """
 
     positions: FloatArray
     drift: FloatArray
+    framework: FloatArray
 
 
 def blocks_without_drift(trajectory: Trajectory, species: str) -> Iterator[tuple[int, FloatArray, FloatArray]]:
@@ -67,13 +70,16 @@ def mobile_ions(trajectory: Trajectory, species: str) -> MobileIons:
         TrajectoryError: what `refuse_unusable` refuses.
     Checked by tests/transport/test_transport_frames.py.
     """
-    mobile = np.flatnonzero([symbol == species for symbol in trajectory.symbols])
+    is_mobile = np.array([symbol == species for symbol in trajectory.symbols])
+    mobile, others = np.flatnonzero(is_mobile), np.flatnonzero(~is_mobile)
+    framework = np.zeros((len(others), 3))
     paths = np.empty((len(mobile), 3, trajectory.n_frames))
     drift = np.empty((trajectory.n_frames, 3))
     for first, block, moved in blocks_without_drift(trajectory, species):
         paths[:, :, first : first + len(block)] = block[:, mobile].transpose(1, 2, 0)
         drift[first : first + len(block)] = moved
-    return MobileIons(positions=paths.transpose(2, 0, 1), drift=drift)
+        framework += block[:, others].sum(axis=0)
+    return MobileIons(positions=paths.transpose(2, 0, 1), drift=drift, framework=framework / trajectory.n_frames)
 
 
 def framework_msd(trajectory: Trajectory, species: str, drift: FloatArray, n_lags: int) -> dict[str, FloatArray]:
@@ -97,13 +103,15 @@ def _groups(trajectory: Trajectory, atoms: IntArray, drift: FloatArray) -> Itera
     """(n_frames, some atoms, 3) paths without drift."""
     to_mean = _ToMeanCell(trajectory)
     n_frames = trajectory.n_frames
-    at_once = max(1, int(_MOST_BYTES // (24 * n_frames)))
-    for group in np.array_split(atoms, -(-len(atoms) // at_once)):
+    # A power of two, so that no group reaches into more of the pieces of 32 atoms of halion's files than it must.
+    at_once = 2 ** int(np.log2(max(1.0, _MOST_BYTES / (24 * n_frames))))
+    for column in np.unique(atoms // at_once):
+        group = atoms[atoms // at_once == column]
         paths = np.empty((len(group), 3, n_frames))
         # Atoms of one element stand together in most files, and what lies between two of them is read in any case.
         between = slice(int(group[0]), int(group[-1]) + 1)
-        for first in range(0, n_frames, FRAMES_PER_BLOCK):
-            part = slice(first, first + FRAMES_PER_BLOCK)
+        for first in range(0, n_frames, _FRAMES_AT_ONCE):
+            part = slice(first, first + _FRAMES_AT_ONCE)
             block = to_mean(first, trajectory.positions[part, between][:, group - group[0]].astype(float))
             paths[:, :, part] = (block - drift[part, None]).transpose(1, 2, 0)
         yield paths.transpose(2, 0, 1)

@@ -35,13 +35,11 @@ def msd_tensor(positions: FloatArray, n_lags: int | None = None) -> FloatArray:
     """
     n_frames, n_ions = positions.shape[:2]
     n_lags = n_frames if n_lags is None else min(n_lags, n_frames)
-    sums = np.zeros((len(_UPPER), n_lags))
-    for block in _blocks(positions):
-        sums += _squares(block, n_lags, _UPPER)
+    seen = _Products(n_frames, n_lags, _UPPER)
+    seen.add(positions)
     total = np.empty((n_lags, 3, 3))
-    for (a, b), values in zip(_UPPER, sums, strict=True):
-        total[:, a, b] = total[:, b, a] = values / (n_ions * (n_frames - np.arange(n_lags)))
-    total[0] = 0.0
+    for (a, b), values in zip(_UPPER, seen.mean_squares(n_ions), strict=True):
+        total[:, a, b] = total[:, b, a] = values
     return total
 
 
@@ -55,41 +53,49 @@ def mean_squares(groups: Iterable[FloatArray], n_lags: int) -> FloatArray:
         (n_lags,) Angstrom^2, the trace of `msd_tensor` of all atoms together.
     Checked by tests/transport/test_transport_frames.py.
     """
-    total, n_atoms, n_frames = np.zeros(n_lags), 0, 0
+    seen, n_atoms = None, 0
     for positions in groups:
-        n_frames, n_atoms = len(positions), n_atoms + positions.shape[1]
-        for block in _blocks(positions):
-            total += _squares(block, n_lags, _TRACE).sum(axis=0)
-    total /= n_atoms * (n_frames - np.arange(n_lags))
-    total[0] = 0.0
-    return total
+        seen = _Products(len(positions), n_lags, _TRACE) if seen is None else seen
+        seen.add(positions)
+        n_atoms += positions.shape[1]
+    return np.zeros(n_lags) if seen is None else seen.mean_squares(n_atoms).sum(axis=0)
 
 
-def _blocks(positions: FloatArray) -> Iterable[FloatArray]:
-    """(some ions, 3, n_frames) float64, each path in one piece of memory, its mean removed."""
-    n_frames, n_ions = positions.shape[:2]
-    at_once = max(1, _MOST_IN_BLOCK // n_frames)
-    for first in range(0, n_ions, at_once):
-        block = np.array(positions[:, first : first + at_once].transpose(1, 2, 0), dtype=float, order="C")
-        block -= block.mean(axis=2, keepdims=True)
-        yield block
+class _Products:
+    """Sums over ions of the products r_a r_b, in time and in frequency."""
 
+    def __init__(self, n_frames: int, n_lags: int, pairs: Sequence[tuple[int, int]]) -> None:
+        self._pairs, self._n_frames, self._n_lags = pairs, n_frames, n_lags
+        # Padded so far that no lag below n_lags reaches round to the other end.
+        self._length = next_fast_len(n_frames + n_lags - 1, real=True)
+        self._in_time = np.zeros((len(pairs), n_frames))
+        self._in_frequency = np.zeros((len(pairs), self._length // 2 + 1))
 
-def _squares(block: FloatArray, n_lags: int, pairs: Sequence[tuple[int, int]]) -> FloatArray:
-    """(n_pairs, n_lags) sums of the products of displacements over ions and origins."""
-    n_frames = block.shape[2]
-    # Padded so far that no lag below n_lags reaches round to the other end.
-    length = next_fast_len(n_frames + n_lags - 1, real=True)
-    transform = rfft(block, length, axis=2)
-    sums = np.empty((len(pairs), n_lags))
-    for k, (a, b) in enumerate(pairs):
-        # Lags m and -m together: twice the even part, whose spectrum is the real one.
-        even = np.einsum("if,if->f", transform[:, a].real, transform[:, b].real)
-        even += np.einsum("if,if->f", transform[:, a].imag, transform[:, b].imag)
-        running = np.concatenate([[0.0], np.cumsum(np.einsum("it,it->t", block[:, a], block[:, b]))])
-        ends = running[n_frames] - running[:n_lags] + running[n_frames - np.arange(n_lags)]
-        sums[k] = ends - 2.0 * irfft(even, length)[:n_lags]
-    return sums
+    def add(self, positions: FloatArray) -> None:
+        """More ions, (n_frames, n_ions, 3); in blocks, each path in one piece of memory, its mean removed."""
+        at_once = max(1, _MOST_IN_BLOCK // self._n_frames)
+        for first in range(0, positions.shape[1], at_once):
+            some = positions[:, first : first + at_once].transpose(1, 2, 0)
+            block = np.array(some, dtype=float, order="C")
+            block -= block.mean(axis=2, keepdims=True)
+            spectrum = rfft(block, self._length, axis=2)
+            for k, (a, b) in enumerate(self._pairs):
+                self._in_time[k] += np.einsum("it,it->t", block[:, a], block[:, b])
+                # Lags m and -m together: twice the even part, whose spectrum is the real one.
+                self._in_frequency[k] += np.einsum("if,if->f", spectrum[:, a].real, spectrum[:, b].real)
+                self._in_frequency[k] += np.einsum("if,if->f", spectrum[:, a].imag, spectrum[:, b].imag)
+
+    def mean_squares(self, n_ions: int) -> FloatArray:
+        """(n_pairs, n_lags) means over ions and origins of the products of displacements."""
+        n_frames, n_lags = self._n_frames, self._n_lags
+        origins = n_frames - np.arange(n_lags)
+        found = np.empty((len(self._pairs), n_lags))
+        for k in range(len(self._pairs)):
+            running = np.concatenate([[0.0], np.cumsum(self._in_time[k])])
+            ends = running[n_frames] - running[:n_lags] + running[origins]
+            found[k] = (ends - 2.0 * irfft(self._in_frequency[k], self._length)[:n_lags]) / (n_ions * origins)
+        found[:, 0] = 0.0
+        return found
 
 
 def framework_drift(trajectory: Trajectory, species: str) -> FloatArray:

@@ -41,17 +41,20 @@ class _Curves:
     framework: dict[str, FloatArray]
 
 
-def analyse_run(trajectory: Trajectory, settings: TransportSettings) -> RunTransport:
+def analyse_run(
+    trajectory: Trajectory, settings: TransportSettings, ions: MobileIons | None = None
+) -> RunTransport:
     """Tracer diffusivity of the mobile ions, D = slope of MSD(lag) / 6, and whether it is one.
 
     Args:
         trajectory: unwrapped, evenly spaced frames.
         settings: mobile species, longest lag, hop length.
+        ions: what `mobile_ions` gave for this run and species, where it is there already; None: it is asked.
     Raises:
         TrajectoryError: no mobile ions, too few frames, uneven or repeated times, or numbers that are not finite.
     Checked by tests/transport/test_transport_run.py on walks of known diffusivity.
     """
-    ions = mobile_ions(trajectory, settings.mobile_species)
+    ions = mobile_ions(trajectory, settings.mobile_species) if ions is None else ions
     length = settings.hop_length_angstrom or hop_length(trajectory, settings.mobile_species)
     longest_ps = min(settings.longest_lag_ps, settings.longest_lag_fraction * trajectory.length_ps)
     refuse_short_window(trajectory, longest_ps)
