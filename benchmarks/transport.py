@@ -188,8 +188,9 @@ def alone_lines(n_frames: int) -> list[str]:
         f"| file opened | - | {seen['opened']:.2f} |",
         *(f"| {row[0]} | {row[1]:.1f} | {row[2]:.2f} |" for row in seen["rows"]),
         "",
-        f"Reading, displacement, fit, errors and density together: {seconds:.1f} s. All lags up to 500 ps, from all time "
-        f"origins; D differs from the walk's own by {100 * apart:+.1f} %, its error is {100 * error:.1f} %.",
+        f"Reading, displacement, fit, errors and density together: {seconds:.1f} s. All lags up to 500 ps, "
+        f"from all time origins; D differs from the walk's own by {100 * apart:+.1f} %, its error is "
+        f"{100 * error:.1f} %.",
     ]
 
 
