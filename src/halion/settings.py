@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 __all__ = [
     "DynamicsSettings",
     "LabelSettings",
+    "LoopSettings",
     "MachineSettings",
     "OrderingSettings",
     "RankingSettings",
@@ -251,6 +252,30 @@ class TrainingSettings(Settings):
     patience: int = Field(40, gt=0, description="epochs without a better validation loss before it stops")
     seed: int = Field(0, ge=0, description="seed of the split and of the order of frames")
     device: Literal["cpu", "cuda"] = Field("cpu", description="where the network runs")
+
+
+class LoopSettings(Settings):
+    """Dynamics, labels and fine-tuning in turn, at rising temperature."""
+
+    temperatures_k: tuple[float, ...] = Field(
+        (200.0, 400.0, 600.0, 800.0), min_length=1, description="temperatures, one round each, rising"
+    )
+    pressure_gpa: float = Field(1e-4, description="pressure of the NPT stage; 0.0001 is 1 bar")
+    timestep_fs: float = Field(1.0, gt=0, le=5)
+    heating_ps: float = Field(2.0, ge=0, description="linear ramp to the temperature, cell fixed")
+    npt_ps: float = Field(20.0, gt=0, description="NPT equilibration, cell flexible")
+    sampling_ps: float = Field(20.0, gt=0, description="NVT at the mean cell, which frames are chosen from")
+    trajectories_per_parent: int = Field(2, gt=0, description="trajectories of each parent, with other velocities")
+    frames_per_trajectory: int = Field(20, gt=0, description="frames of each trajectory labelled in each round")
+    spare_frames: int = Field(10, ge=0, description="further ones that take the place of labels that fail")
+    seed: int = Field(0, ge=0, description="seed of the velocities")
+
+    @field_validator("temperatures_k")
+    @classmethod
+    def _rise(cls, given: tuple[float, ...]) -> tuple[float, ...]:
+        if list(given) != sorted(set(given)) or given[0] <= 0:
+            raise ValueError("temperatures_k must be positive and rise: each round starts from the one before")
+        return given
 
 
 class ExtensionSettings(Settings):

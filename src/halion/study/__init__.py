@@ -7,6 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from halion.study.loop import run_loop
+    from halion.study.loop_types import LoopRound, LoopStudy
     from halion.study.orderings import make_orderings, shard_path
     from halion.study.plan import StudyPlan, plan_study
     from halion.study.run import collect_results, report_study, run_study
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from halion.study.series import SeriesResults, SeriesStudy, run_series
 
 __all__ = [
+    "LoopRound",
+    "LoopStudy",
     "RunFolder",
     "SeriesResults",
     "SeriesStudy",
@@ -22,6 +26,7 @@ __all__ = [
     "make_orderings",
     "plan_study",
     "report_study",
+    "run_loop",
     "run_series",
     "run_study",
     "shard_path",
@@ -29,6 +34,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "LoopRound": "loop_types",
+    "LoopStudy": "loop_types",
     "RunFolder": "run_folder",
     "SeriesResults": "series",
     "SeriesStudy": "series",
@@ -37,6 +44,7 @@ _HOMES = {
     "make_orderings": "orderings",
     "plan_study": "plan",
     "report_study": "run",
+    "run_loop": "loop",
     "run_series": "series",
     "run_study": "run",
     "shard_path": "orderings",
