@@ -17,6 +17,7 @@ from halion.cli.options import csv_text, existing_file, new_file, numbers, room_
 from halion.cli.study_options import StudyOverrides, default_folder, study_settings
 from halion.errors import InputError, RunFolderError, SettingsError
 from halion.settings import SeriesSettings, StudySettings
+from halion.settings_learning import LabelSettings, LoopSettings, TrainingSettings
 from halion.study_file import resolve
 
 # Option -> key of the settings whose default its help text shows.
@@ -51,6 +52,31 @@ SETTINGS_OF = {
     "report_temperature": "transport.report_temperature_k",
     "estimator": "transport.estimator",
     "error": "transport.error",
+    "code": "labels.code",
+    "cutoff": "labels.cutoff_ev",
+    "processes": "labels.processes",
+    "at_once": "labels.at_once",
+    ("label", "potential"): "labels.potential",
+    ("loop", "potential"): "labels.potential",
+    "epochs": "training.epochs",
+    "batch_size": "training.batch_size",
+    "learning_rate": "training.learning_rate",
+    "frozen": "training.frozen",
+    "start": "training.start",
+    ("finetune", "seed"): "training.seed",
+    ("finetune", "device"): "training.device",
+    ("loop", "device"): "training.device",
+    "frames": "loop.frames_per_trajectory",
+    "trajectories": "loop.trajectories_per_parent",
+    "npt_ps": "loop.npt_ps",
+    "sampling_ps": "loop.sampling_ps",
+}
+# Sections that are no part of a study.
+OWN_SECTIONS = {
+    "series": SeriesSettings,
+    "labels": LabelSettings,
+    "training": TrainingSettings,
+    "loop": LoopSettings,
 }
 # Defaults that are words for what happens, not values of the settings.
 WORDS = {
@@ -76,8 +102,8 @@ def shown_defaults() -> list[tuple[str, str, str]]:
 
 def default_of(key: str) -> object:
     section, _, name = key.partition(".")
-    if section == "series":  # no part of a study
-        value = getattr(SeriesSettings(), name)
+    if section in OWN_SECTIONS:
+        value = getattr(OWN_SECTIONS[section](), name)
         return ",".join(value) if isinstance(value, tuple) else value
     value: object = resolve({"crystal": "x", **({} if key == "preset" else {"preset": "paper"})})
     for part in key.split("."):

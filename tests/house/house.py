@@ -27,7 +27,18 @@ ROOMS = (
     "study",
     "cli",
 )
-ROOT_MODULES = ("arrays", "cores", "errors", "files", "progress", "records", "settings", "study_file", "units")
+ROOT_MODULES = (
+    "arrays",
+    "cores",
+    "errors",
+    "files",
+    "progress",
+    "records",
+    "settings",
+    "settings_learning",
+    "study_file",
+    "units",
+)
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -26,7 +26,8 @@ HEAVY = {
     "plotly": {"report"},
     "matplotlib": {"report"},
     "parsl": {"study"},
-    "pydantic": {"settings", "study_file", "cli"},  # cli: `halion init` reads the fields of the settings
+    # cli: `halion init` reads the fields of the settings
+    "pydantic": {"settings", "settings_learning", "study_file", "cli"},
     "typer": {"cli"},
     "rich": {"cli"},
 }

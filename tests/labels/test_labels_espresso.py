@@ -11,7 +11,7 @@ from ase.build import bulk
 
 from halion.errors import InputError, LabelError, MissingDependency
 from halion.labels.espresso import EspressoLabeller, find_pseudopotentials
-from halion.settings import LabelSettings
+from halion.settings_learning import LabelSettings
 
 DATA = os.environ.get("HALION_UPF_FOLDER")
 

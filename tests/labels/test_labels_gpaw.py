@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import halion.labels.gpaw as gpaw_module
 from halion.errors import LabelError, MissingDependency
 from halion.labels import GpawLabeller, find_gpaw
-from halion.settings import LabelSettings
+from halion.settings_learning import LabelSettings
 
 # A program in GPAW's place for what GPAW cannot be made to do on demand: it fails as told by the attempt's number.
 STAND_IN = """

@@ -13,7 +13,7 @@ from ase.io import read
 
 from halion.errors import InputError, LabelError, MissingDependency
 from halion.labels.vasp import VaspLabeller, write_vasp_inputs
-from halion.settings import LabelSettings
+from halion.settings_learning import LabelSettings
 
 DATA = Path(ase.__file__).parent / "test" / "testdata" / "vasp" / "vasprun_pstress.xml"
 

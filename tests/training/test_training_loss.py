@@ -15,7 +15,7 @@ from halion.errors import InputError
 from halion.labels import Frame, LabelledFrame
 from halion.potentials import load_potential
 from halion.potentials.chgnet_model import load_model
-from halion.settings import TrainingSettings
+from halion.settings_learning import TrainingSettings
 from halion.training import compare, errors, fit_references, refuse_foreign_stress, split_by_group
 from halion.training.loss import errors_of, loss_of
 from halion.training.network import TrainableNetwork, graphed, predict

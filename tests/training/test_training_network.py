@@ -14,7 +14,7 @@ from training_cases import halide, hot, labelled, salt
 from halion.errors import SettingsError
 from halion.potentials import ChgnetPotential
 from halion.potentials.chgnet_model import load_model
-from halion.settings import TrainingSettings
+from halion.settings_learning import TrainingSettings
 from halion.training.blocks import BLOCKS, trainable_names
 from halion.training.loss import loss_of
 from halion.training.network import TrainableNetwork, graphed, predict

@@ -20,7 +20,7 @@ from halion.errors import InputError, Interrupted, PhysicsRefusal, RunFolderErro
 from halion.files import locked_folder
 from halion.potentials import load_potential
 from halion.potentials.chgnet_model import load_model
-from halion.settings import TrainingSettings
+from halion.settings_learning import TrainingSettings
 from halion.training import compare, errors, finetune
 
 torch.set_num_threads(1)

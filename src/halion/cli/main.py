@@ -22,7 +22,11 @@ from halion.cli import (
     cite,
     doctor,
     enumerate,
+    evaluate,
+    finetune,
     init,
+    label,
+    loop,
     md,
     plan,
     rank,
@@ -39,6 +43,7 @@ from halion.errors import EXIT_BUG, EXIT_DONE, HalionError, Interrupted, Missing
 
 __all__ = ["VERBS", "app"]
 
+POTENTIALS = "A better potential"
 STUDY, ROOMS, ABOUT = "A study, from crystal to report", "One step alone, on files", "About this halion"
 
 VERBS: dict[str, tuple[str, Callable[..., Shown]]] = {
@@ -53,6 +58,10 @@ VERBS: dict[str, tuple[str, Callable[..., Shown]]] = {
     "relax": (ROOMS, relax.command),
     "md": (ROOMS, md.command),
     "transport": (ROOMS, transport.command),
+    "label": (POTENTIALS, label.command),
+    "finetune": (POTENTIALS, finetune.command),
+    "evaluate": (POTENTIALS, evaluate.command),
+    "loop": (POTENTIALS, loop.command),
     "doctor": (ABOUT, doctor.command),
     "cite": (ABOUT, cite.command),
     "schema": (ABOUT, schema.command),

@@ -16,7 +16,7 @@ from halion.errors import InputError, LabelError, MissingDependency
 from halion.labels.kpoints import gamma_centred
 from halion.labels.process import run_process
 from halion.labels.types import Label, Provenance, Relaxed
-from halion.settings import LabelSettings
+from halion.settings_learning import LabelSettings
 from halion.units import energy_to_rydberg, length_from_bohr
 
 __all__ = ["EspressoLabeller", "find_pseudopotentials"]

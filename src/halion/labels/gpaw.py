@@ -24,7 +24,7 @@ from halion.files import read_json, write_json
 from halion.labels.kpoints import gamma_centred
 from halion.labels.process import run_process
 from halion.labels.types import Label, Provenance, Relaxed
-from halion.settings import LabelSettings
+from halion.settings_learning import LabelSettings
 
 __all__ = ["GpawLabeller", "find_gpaw"]
 

@@ -15,7 +15,7 @@ from halion.labels.imports import read_vasp
 from halion.labels.kpoints import gamma_centred
 from halion.labels.process import run_process
 from halion.labels.types import Label, Relaxed
-from halion.settings import LabelSettings
+from halion.settings_learning import LabelSettings
 
 __all__ = ["VaspLabeller", "write_vasp_inputs"]
 

@@ -21,7 +21,7 @@ from halion.labels import Frame, LabelledFrame, label_frames, read_labels
 from halion.potentials import load_potential
 from halion.progress import Progress, Stop, never
 from halion.records import from_record, to_record
-from halion.settings import TrainingSettings
+from halion.settings_learning import TrainingSettings
 from halion.study.loop_frames import RoundFrames, move_and_choose
 from halion.study.loop_types import LoopRound, LoopStudy
 from halion.study.observe import Observer, unobserved

@@ -13,7 +13,8 @@ from halion.errors import HalionError
 from halion.labels import Frame, SamplingChoices, choose_frames, gather_frames
 from halion.potentials import Potential
 from halion.progress import Progress, Stop
-from halion.settings import DynamicsSettings, LoopSettings
+from halion.settings import DynamicsSettings
+from halion.settings_learning import LoopSettings
 from halion.study.loop_types import LoopStudy
 
 __all__ = ["RoundFrames", "move_and_choose"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ase import Atoms
 
 from halion.labels import Frame, Labeller
-from halion.settings import LoopSettings, TrainingSettings
+from halion.settings_learning import LoopSettings, TrainingSettings
 from halion.training import PotentialErrors
 
 __all__ = ["LoopRound", "LoopStudy"]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import huber_loss
 
-from halion.settings import TrainingSettings
+from halion.settings_learning import TrainingSettings
 from halion.training.network import GraphedFrame, Predicted
 from halion.units import GPA_PER_EV_ANGSTROM3
 

@@ -22,7 +22,7 @@ from halion.files import atomic_path, digest, locked_folder
 from halion.labels import LabelledFrame
 from halion.potentials.chgnet_model import load_model
 from halion.progress import Progress, Stop, never, silent
-from halion.settings import TrainingSettings
+from halion.settings_learning import TrainingSettings
 from halion.training.checkpoint import save_checkpoint
 from halion.training.loss import Errors, errors_of, loss_of
 from halion.training.network import GraphedFrame, TrainableNetwork, graphed, predict

@@ -1,0 +1,129 @@
+"""halion finetune: a potential from labelled frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from halion.cli.label_options import (
+    BatchSize,
+    Epochs,
+    Frozen,
+    LabelFolder,
+    LearningRate,
+    TrainingDevice,
+    section,
+    words,
+)
+from halion.cli.options import AsJson, csv_text, given
+from halion.cli.terminal import Shown, Table, Watcher, stop_on_signal
+
+if TYPE_CHECKING:
+    from halion.training import Epoch, Training
+
+__all__ = ["command"]
+
+
+def command(
+    labels: Annotated[
+        list[Path], typer.Argument(metavar="LABELS...", help="Labelled frames: extended XYZ with REF_energy, ...")
+    ],
+    folder: LabelFolder,
+    validation: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="LABELS", help="Frames that choose the best epoch. (otherwise: whole trajectories)"),
+    ] = None,
+    references: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="LABELS", help="More frames for the references of the elements: binaries."),
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option(metavar="NAME|PATH", help="What is fine-tuned. (default: chgnet)")
+    ] = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = None,
+    frozen: Frozen = None,
+    seed: Annotated[
+        int | None, typer.Option("--split-seed", metavar="N", help="Seed of the split and the order. (default: 0)")
+    ] = None,
+    device: TrainingDevice = None,
+    as_json: AsJson = False,
+) -> Shown:
+    """Fine-tune CHGNet on labelled frames; the same command again goes on after a kill."""
+    from halion.settings_learning import TrainingSettings
+
+    values = given(
+        start=start,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        frozen=words(frozen),
+        seed=seed,
+        device=device,
+    )
+    settings = section(TrainingSettings, values, "finetune")
+
+    from halion.files import write_text
+    from halion.labels import read_labels
+    from halion.training import compare, finetune, refuse_foreign_stress, split_by_group
+
+    every = [one for path in labels for one in read_labels(path)]
+    held_out = [one for path in validation or [] for one in read_labels(path)]
+    training = every
+    if not held_out:
+        training, held_out = split_by_group(every, settings.validation_fraction, settings.seed)
+    more = [one for path in references or [] for one in read_labels(path)]
+
+    from halion.potentials import load_potential
+
+    with Watcher() as watcher, stop_on_signal() as stop:
+        refuse_foreign_stress(compare([*training, *held_out], load_potential(settings.start)))
+        done = finetune(
+            training, held_out, folder, settings, references=more, progress=watcher.stage("training"), stop=stop
+        )
+    write_text(folder / "history.csv", csv_text([_row(epoch) for epoch in done.history]))
+    return Shown(record=_record(done), text=_text(done, held_out[0].label.provenance.method), as_json=as_json)
+
+
+def _record(done: Training) -> dict[str, Any]:
+    from halion.records import to_record
+
+    return {
+        "checkpoint": str(done.checkpoint),
+        "best": to_record(done.best),
+        "history": to_record(done.history),
+        "references": to_record(done.references),
+        "n_training": done.n_training,
+        "n_validation": done.n_validation,
+    }
+
+
+def _row(epoch: Epoch) -> dict[str, object]:
+    errors = epoch.validation
+    return {
+        "epoch": epoch.number,
+        "learning_rate": f"{epoch.learning_rate:.3g}",
+        "training_loss": f"{epoch.training_loss:.6g}",
+        "validation_loss": f"{errors.loss:.6g}",
+        "energy_mev_per_atom": f"{errors.energy_mev_per_atom:.3f}",
+        "forces_mev_per_angstrom": f"{errors.forces_mev_per_angstrom:.2f}",
+        "stress_mpa": f"{errors.stress_mpa:.1f}",
+    }
+
+
+def _text(done: Training, method: str) -> list[str | Table]:
+    shift = done.references
+    said = ", ".join(f"{symbol} {value:+.3f}" for symbol, value in shift.shifts_ev.items())
+    rows = tuple(
+        (name, f"{e.energy_mev_per_atom:.2f}", f"{e.forces_mev_per_angstrom:.1f}", f"{e.stress_mpa:.0f}")
+        for name, e in (("start", done.history[0].validation), (f"epoch {done.best.number}", done.best.validation))
+    )
+    return [
+        f"{done.n_training} frames trained, {done.n_validation} held out; labels of {method}",
+        f"references shifted by (eV) {said}; rank {shift.rank}, {shift.residual_mev_per_atom:.1f} meV/atom left",
+        Table(headings=("held-out frames", "meV/atom", "meV/Angstrom", "MPa"), rows=rows),
+        f"written to {done.checkpoint}   (use it as --potential {done.checkpoint})",
+    ]
