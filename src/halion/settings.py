@@ -163,6 +163,11 @@ class DynamicsSettings(Settings):
     cell_average_ps: float = Field(112.0, gt=0, description="last part of the NPT stage, whose mean cell is kept")
     production_ps: float = Field(2000.0, gt=0, description="NVT production at the mean cell")
     store_every_steps: int = Field(10, gt=0, description="a frame is stored every so many steps")
+    correlate_every_steps: int | None = Field(
+        None,
+        gt=0,
+        description="mean squared displacements are gathered in production every so many steps, on the fly",
+    )
     checkpoint_ps: float = Field(1.0, gt=0, description="most time lost when a run is killed")
     seed: int = Field(0, ge=0, description="seed of the initial velocities")
 

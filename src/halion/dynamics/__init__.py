@@ -6,7 +6,8 @@ What integrates loads on first use: reading a trajectory must not wait for torch
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from halion.dynamics.trajectory import last_state, open_trajectory
+from halion.dynamics.correlator import Correlation, Correlator
+from halion.dynamics.trajectory import last_state, open_trajectory, read_correlation
 from halion.dynamics.types import Equilibration, MdRun, MdStage, ThermalExpansion, Trajectory
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from halion.dynamics.run import run_batch, run_stage
 
 __all__ = [
+    "Correlation",
+    "Correlator",
     "Equilibration",
     "MdRun",
     "MdStage",
@@ -30,6 +33,7 @@ __all__ = [
     "open_trajectory",
     "produce",
     "produce_batch",
+    "read_correlation",
     "run_batch",
     "run_stage",
     "thermal_expansion",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,8 @@ import numpy as np
 from ase import Atoms
 
 from halion import __version__
-from halion.dynamics.batch import start_state
+from halion.dynamics.batch import RunBatch, start_state
+from halion.dynamics.correlator import Correlator
 from halion.dynamics.guards import LIMITS
 from halion.dynamics.kinetics import thermal_momenta, without_drift
 from halion.dynamics.layout import Frame, Header, State
@@ -23,7 +25,7 @@ from halion.potentials.types import Potential
 from halion.records import to_record
 from halion.units import FS_PER_PS
 
-__all__ = ["Active"]
+__all__ = ["Active", "correlate"]
 
 # Part of the inputs' digest: a run of another integrator is not gone on with.
 _INTEGRATOR = "halion 1"
@@ -40,6 +42,7 @@ class Active:
         start_volume: of the cell that the stage began with, Angstrom^3.
         is_finished: the folder holds the whole run already.
         target, hottest: highest target temperature, and the kinetic temperature that counts as an explosion, K.
+        correlator: of the displacements, where the stage asks for one.
         error: what ended the run early.
     """
 
@@ -53,6 +56,7 @@ class Active:
     is_finished: bool
     target: float
     hottest: float
+    correlator: Correlator | None = None
     error: HalionError | None = None
     _is_resumed: bool = False
     _frames: list[Frame] = field(default_factory=list)
@@ -74,6 +78,7 @@ class Active:
         state = start_state(start) if stored is None else stored
         start.set_cell(state["cell"])
         start.set_positions(state["positions"])
+        every = run.stage.correlate_every_steps
         target = max(run.stage.temperature_k, run.stage.start_temperature_k or 0.0)
         return cls(
             itinerary=itinerary,
@@ -86,6 +91,7 @@ class Active:
             is_finished=is_finished,
             target=target,
             hottest=LIMITS.highest_temperature(target, len(start)),
+            correlator=Correlator.resumed(store.header.symbols, state, every) if every else None,
             _is_resumed=stored is not None,
             _sound=stored,
         )
@@ -103,10 +109,16 @@ class Active:
     def keep(self, frame: Frame, state: State) -> None:
         """A frame to be written with the next segment, and the state of a moment that the guards found sound."""
         self._frames.append(frame)
-        self._sound = state
+        self._sound = self._whole(state)
 
     def write(self, state: State) -> None:
         """Send the frames so far and the state at their end to the writer."""
+        self._send(self._whole(state))
+
+    def _whole(self, state: State) -> State:
+        return state if self.correlator is None else state | self.correlator.state()
+
+    def _send(self, state: State) -> None:
         frames, self._frames = self._frames, []
         self.writer.write(frames, state)
 
@@ -114,7 +126,7 @@ class Active:
         """End the run: the last sound state is stored, what happened is told."""
         kept = "the start itself is beyond what the run allows"
         if self._sound is not None:
-            self.write(self._sound)
+            self._send(self._sound)
             kept = f"the last sound state, step {int(self._sound['step'][0])}, is stored"
         self.error = PhysicsRefusal(
             f"after step {step} ({step * self.run.stage.timestep_fs / FS_PER_PS:g} ps) {refusal.what}; {kept}",
@@ -122,6 +134,14 @@ class Active:
             fix=refusal.fix,
         )
         self.error.__cause__ = refusal
+
+
+def correlate(batch: RunBatch, moving: Sequence[Active], runs: Iterable[int]) -> None:
+    """Let the correlators of these runs see the present step where it is their turn."""
+    for k in runs:
+        correlator = moving[k].correlator
+        if correlator is not None and batch.steps[k] % correlator.every_steps == 0:
+            correlator.add(batch.motion.positions[batch.own(k)], batch.motion.cells[k])
 
 
 def _start(atoms: Atoms, stage: MdStage) -> Atoms:
@@ -144,6 +164,8 @@ def _header(run: MdRun, potential: Potential) -> Header:
     atoms, stage = run.atoms, run.stage
     # How often the state reaches the disk does not change the trajectory, nor does its end (unless it heats).
     free = {"checkpoint_every_steps"} | (set() if stage.start_temperature_k is not None else {"n_steps"})
+    # Runs that are older than the correlator are gone on with.
+    free |= {"correlate_every_steps"} if stage.correlate_every_steps is None else set()
     settings = {name: value for name, value in to_record(stage).items() if name not in free}
     inputs = {
         "integrator": _INTEGRATOR,
@@ -169,7 +191,8 @@ def _header(run: MdRun, potential: Potential) -> Header:
 
 def _refuse_unusable(atoms: Atoms, potential: Potential, stage: MdStage) -> None:
     positive = ("n_steps", "timestep_fs", "temperature_k", "thermostat_ps", "barostat_ps", "store_every_steps")
-    for name in (*positive, "checkpoint_every_steps"):
+    correlates = () if stage.correlate_every_steps is None else ("correlate_every_steps",)
+    for name in (*positive, *correlates, "checkpoint_every_steps"):
         if not getattr(stage, name) > 0:
             raise InputError(f"{name} is {getattr(stage, name)}", fix=f"give {name} a value above zero")
     if stage.start_temperature_k is not None and not stage.start_temperature_k > 0:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from halion.arrays import FloatArray
-from halion.dynamics.active import Active
+from halion.dynamics.active import Active, correlate
 from halion.dynamics.batch import Member, RunBatch
 from halion.dynamics.evaluate import evaluate, refusal_of
 from halion.dynamics.guards import (
@@ -209,19 +209,18 @@ class _Drive:
         """Refuse what is too hot or too close, keep frames that are due, write, and let finished runs leave."""
         batch, moving = self.batch, self.places.moving
         temperatures = batch.temperatures()
-        bad: dict[int, PhysicsRefusal] = {}
-        if not (temperatures <= [active.hottest for active in moving]).all():
-            bad = self._hot(temperatures)
+        is_hot = not (temperatures <= [active.hottest for active in moving]).all()
+        bad = self._hot(temperatures) if is_hot else {}
         stored = (batch.steps % [active.run.stage.store_every_steps for active in moving] == 0) & which
         for k in np.flatnonzero(stored):
             if k not in bad and (refusal := refusal_of(refuse_close_atoms, batch.atoms(k))):
                 bad[k] = refusal
-        due = [int(k) for k in np.flatnonzero(stored) if k not in bad]
+        sound = [int(k) for k in np.flatnonzero(which) if k not in bad]
+        correlate(batch, moving, sound)
+        due = [k for k in sound if stored[k]]
         for k, frame in zip(due, batch.frames(due) if due else (), strict=True):
             moving[k].keep(frame, batch.state(k))
-        over = self._write([k for k in np.flatnonzero(which) if k not in bad])
-        if bad or over:
-            self._drop(bad, over)
+        self._drop(bad, self._write(sound))
 
     def _write(self, runs: list[int]) -> set[int]:
         """Send what is due to the writer; the runs that are at their end or whose writes fail."""

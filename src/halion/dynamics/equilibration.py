@@ -7,6 +7,7 @@ the NPT stage and production runs in it at constant volume (the study's protocol
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -168,6 +169,7 @@ def produce_batch(
         start = equilibration.atoms.copy()
         start.set_momenta(equilibration.momenta)
         stage = _stage(settings, length_ps, equilibration.temperature_k, "nvt")
+        stage = replace(stage, correlate_every_steps=settings.correlate_every_steps)
         runs.append(MdRun(folder=Path(folder), atoms=start, stage=stage))
     return run_batch(runs, potential, at_once=at_once, progress=progress, stop=stop)
 

@@ -123,7 +123,10 @@ class _Step:
 def _steps_to_next_frame(batch: RunBatch) -> int:
     every = np.array([stage.store_every_steps for stage in batch.stages])
     left = np.array([stage.n_steps for stage in batch.stages]) - batch.steps
-    return int(np.minimum(every - batch.steps % every, left).min())
+    # Correlated steps are looked at as stored ones are.
+    sampled = np.array([stage.correlate_every_steps or stage.store_every_steps for stage in batch.stages])
+    due = np.minimum(every - batch.steps % every, sampled - batch.steps % sampled)
+    return int(np.minimum(due, left).min())
 
 
 def _state_of(batch: RunBatch) -> list[FloatArray]:

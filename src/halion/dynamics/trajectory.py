@@ -7,13 +7,15 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from halion.dynamics.correlator import Correlation, Correlator, has_correlation
 from halion.dynamics.layout import DAMAGE, Frames, Header, State, open_file, read_frames, read_header, read_state
 from halion.dynamics.segments import TRAJECTORY, read_segment, segment_paths, torn_trajectory
 from halion.dynamics.stored import POSITIONS, StoredPositions
 from halion.dynamics.types import Trajectory
 from halion.errors import HalionError, TornFile, TrajectoryError
+from halion.units import FS_PER_PS
 
-__all__ = ["last_state", "open_trajectory"]
+__all__ = ["last_state", "open_trajectory", "read_correlation"]
 
 
 def open_trajectory(path: Path | str, *, in_memory: bool = True) -> Trajectory:
@@ -47,6 +49,42 @@ def last_state(path: Path | str) -> State:
     """
     path = Path(path)
     return _read(path / TRAJECTORY if path.is_dir() else path)[2]
+
+
+def read_correlation(path: Path | str) -> Correlation:
+    """Displacements that a run has gathered while it moved (`MdStage.correlate_every_steps`), finished or running.
+
+    Args:
+        path: a `trajectory.h5`, or the folder of a stage.
+    Raises:
+        TrajectoryError: the run gathered none.
+        TornFile, RunFolderError: see `open_trajectory`.
+    Checked by tests/dynamics/test_dynamics_correlator.py.
+    """
+    path = Path(path)
+    header, state, source = _newest(path)
+    if not has_correlation(state):
+        raise TrajectoryError(
+            "this run has not gathered displacements while it moved",
+            where=str(source),
+            fix="analyse its trajectory; or run with dynamics.correlate_every_steps set",
+        )
+    correlator = Correlator.resumed(header.symbols, state)
+    sample_ps = correlator.every_steps * header.timestep_fs / FS_PER_PS
+    return correlator.result(sample_ps, header.target_temperature_k, str(source))
+
+
+def _newest(path: Path) -> tuple[Header, State, Path]:
+    """What the run is and its last stored state: of the last whole segment, if there are any."""
+    for segment_path in reversed(segment_paths(path) if path.is_dir() else []):
+        try:
+            segment = read_segment(segment_path)
+        except (TornFile, FileNotFoundError):  # merged in this moment, or damaged: the one before then
+            continue
+        return segment.header, segment.state, path
+    path = path / TRAJECTORY if path.is_dir() else path
+    header, _, state = _read(path, in_memory=False)
+    return header, state, path
 
 
 def _read(path: Path, in_memory: bool = True) -> tuple[Header, Frames, State]:

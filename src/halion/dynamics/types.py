@@ -33,6 +33,9 @@ class MdStage:
         checkpoint_every_steps: frames and full state reach the disk every so many steps; a multiple of
             store_every_steps.
         seed: seed of the initial velocities, used if the structure has none.
+        correlate_every_steps: displacements of all atoms are gathered every so many steps while the run moves
+            (see `read_correlation`), so that no dense trajectory is needed; None: they are not. Each stored state then
+            holds some 16 positions of all atoms for each factor of four in the length of the run.
     """
 
     ensemble: Ensemble
@@ -46,6 +49,7 @@ class MdStage:
     store_every_steps: int = 10
     checkpoint_every_steps: int = 1000
     seed: int = 0
+    correlate_every_steps: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -115,6 +115,7 @@ def _groups(trajectory: Trajectory, atoms: IntArray, drift: FloatArray) -> Itera
             block = to_mean(first, trajectory.positions[part, between][:, group - group[0]].astype(float))
             paths[:, :, part] = (block - drift[part, None]).transpose(1, 2, 0)
         yield paths.transpose(2, 0, 1)
+        del paths  # before the next ones are made
 
 
 class _ToMeanCell:

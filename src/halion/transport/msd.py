@@ -58,6 +58,7 @@ def mean_squares(groups: Iterable[FloatArray], n_lags: int) -> FloatArray:
         seen = _Products(len(positions), n_lags, _TRACE) if seen is None else seen
         seen.add(positions)
         n_atoms += positions.shape[1]
+        del positions  # before the next ones are made: memory need not hold both
     return np.zeros(n_lags) if seen is None else seen.mean_squares(n_atoms).sum(axis=0)
 
 
