@@ -6,8 +6,8 @@ displacements themselves, no averages of positions. After Frenkel and Smit, Unde
 2nd ed., section 4.4.2 (order-n algorithm).
 
 Displacements are those of fractional coordinates, in which a breathing cell is no motion; they are taken to the
-mean cell at the end. For each element two sums are kept, of x x^T over its atoms, and of X X'^T with X the sum of x over
-its atoms, for all pairs of elements: from them follow the displacement and the collective displacement of any
+mean cell at the end. For each element two sums are kept, of x x^T over its atoms, and of X X'^T with X the sum of x
+over its atoms, for all pairs of elements: from them follow the displacement and the collective displacement of any
 element against any framework, whichever is chosen later.
 """
 

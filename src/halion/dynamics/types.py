@@ -34,8 +34,8 @@ class MdStage:
             store_every_steps.
         seed: seed of the initial velocities, used if the structure has none.
         correlate_every_steps: displacements of all atoms are gathered every so many steps while the run moves
-            (see `read_correlation`), so that no dense trajectory is needed; None: they are not. Each stored state then
-            holds some 16 positions of all atoms for each factor of four in the length of the run.
+            (see `read_correlation`), so that no dense trajectory is needed; None: they are not. Each stored state
+            then holds 16 positions of all atoms for each factor of four in the length of the run.
     """
 
     ensemble: Ensemble
