@@ -71,7 +71,7 @@ def test_it_is_the_double_loop_over_its_origins(seed, n_samples, breathes):
 
 
 def test_lags_reach_far_and_stand_close_enough():
-    """Over 5000 samples: up to a fifth of the run, neighbours within a quarter, an origin in every quarter of a lag."""
+    """Over 5000 samples: up to a fifth of the run, neighbours within a quarter, origins in every quarter of it."""
     correlator = Correlator(("Li",), 1)
     for k in range(5000):
         correlator.add(np.full((1, 3), 0.01 * k), np.eye(3))

@@ -17,7 +17,7 @@ from test_dynamics_batch import KINDS, runs_in
 from test_dynamics_run import assert_same, assert_same_state
 
 from halion.arrays import FloatArray, IntArray
-from halion.dynamics import MdRun, MdStage, open_trajectory, run_batch, run_stage
+from halion.dynamics import MdRun, MdStage, open_trajectory, read_correlation, run_batch, run_stage
 from halion.errors import PhysicsRefusal
 from halion.potentials import Evaluation
 
@@ -86,6 +86,16 @@ def test_stretches_are_the_steps_of_the_host(at_once: int, alone: Path, tmp_path
         assert_same_state(tmp_path / f"{k}", alone / f"{k}")
     # One at a time every stretch is a frame's; together the shortest way to anyone's frame.
     assert max(potential.stretches) == 5 and sum(potential.stretches) >= 55
+
+
+def test_displacements_are_gathered_between_frames(tmp_path: Path) -> None:
+    """Every third step, when frames are five apart: the device stops for both, and ends in the host's bits."""
+    wanted, potential = stage("nvt", n_steps=32, correlate_every_steps=3), Elsewhere()
+    run_stage(tmp_path / "host", copper(), emt(), wanted)
+    run_stage(tmp_path / "device", copper(), potential, wanted)
+    assert_same_state(tmp_path / "device", tmp_path / "host")
+    assert read_correlation(tmp_path / "device").n_samples == 11
+    assert potential.stretches == [3, 2, 1, 3, 1, 2, 3, 3, 2, 1, 3, 1, 2, 3, 2]
 
 
 WILD = [
