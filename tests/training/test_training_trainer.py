@@ -18,10 +18,12 @@ from training_cases import halide, hot, labelled, salt
 
 from halion.errors import InputError, Interrupted, PhysicsRefusal, RunFolderError, TornFile
 from halion.files import locked_folder
+from halion.labels import read_labels, write_labels
 from halion.potentials import load_potential
 from halion.potentials.chgnet_model import load_model
 from halion.settings_learning import TrainingSettings
 from halion.training import compare, errors, finetune
+from halion.training.checkpoint import save_checkpoint
 
 torch.set_num_threads(1)
 
@@ -139,7 +141,7 @@ def test_it_stops_early_when_nothing_improves(tmp_path):
 def test_a_training_that_explodes_says_where(tmp_path):
     frames = salts(4)
     with pytest.raises(PhysicsRefusal, match="no longer a finite number") as refused:
-        finetune(frames[:2], frames[2:], tmp_path, replace_settings(learning_rate=1e30))
+        finetune(frames[:2], frames[2:], tmp_path, replace_settings(learning_rate=1e30, batch_size=1))
     assert "epoch" in refused.value.where
 
 
@@ -162,7 +164,7 @@ def test_bad_frames_are_refused(tmp_path):
 def test_another_folder_state_or_process_is_refused(tmp_path):
     frames = salts(6)
     finetune(frames[:4], frames[4:], tmp_path, replace_settings(epochs=1))
-    with pytest.raises(RunFolderError, match="other frames or with other settings"):
+    with pytest.raises(RunFolderError, match="on other frames, labels or weights, or with other settings"):
         finetune(frames[:3], frames[4:], tmp_path, replace_settings(epochs=1))
     with locked_folder(tmp_path, fix=""), pytest.raises(RunFolderError, match="in use"):
         finetune(frames[:4], frames[4:], tmp_path, replace_settings(epochs=1))
@@ -170,6 +172,41 @@ def test_another_folder_state_or_process_is_refused(tmp_path):
     state.write_bytes(state.read_bytes()[:1000])
     with pytest.raises(TornFile, match="cannot be read"):
         finetune(frames[:4], frames[4:], tmp_path, replace_settings(epochs=1))
+
+
+def test_other_labels_or_weights_are_not_resumed(tmp_path):
+    """The same structures labelled anew, or a start whose file was replaced, are another training."""
+    frames, base = salts(6), tmp_path / "base.pth.tar"
+    state, model = load_model().state_dict(), load_model()
+    save_checkpoint(base, model, state, {})
+    settings, folder = replace_settings(epochs=1, start=str(base)), tmp_path / "run"
+    before = finetune(frames[:4], frames[4:], folder, settings)
+    # Read back from a file, which keeps eight decimals of the forces, they are the same.
+    read = read_labels(write_labels(tmp_path / "labels.xyz", frames))
+    assert finetune(read[:4], read[4:], folder, settings).history[1:] == before.history[1:]
+    for changes in (
+        {"energy": frames[0].label.energy + 1e-3},
+        {"forces": 1.001 * frames[0].label.forces},
+        {"stress": 1.001 * frames[0].label.stress},
+    ):
+        other = [replace(frames[0], label=replace(frames[0].label, **changes)), *frames[1:4]]
+        with pytest.raises(RunFolderError, match="other frames, labels or weights"):
+            finetune(other, frames[4:], folder, settings)
+    other = labelled([one.frame.atoms for one in frames], method="another code")
+    with pytest.raises(RunFolderError, match="other frames, labels or weights"):
+        finetune(other[:4], other[4:], folder, settings)
+    save_checkpoint(base, model, state | {"mlp.layers.7.bias": state["mlp.layers.7.bias"] + 1e-3}, {})
+    with pytest.raises(RunFolderError, match="other frames, labels or weights"):
+        finetune(frames[:4], frames[4:], folder, settings)
+
+
+def test_validation_that_is_no_number_has_no_best_epoch(tmp_path):
+    """A last step that throws the weights far off: no later step is there to notice."""
+    frames = salts(3)
+    settings = replace_settings(epochs=1, learning_rate=1e30, last_learning_rate=1e30)
+    with pytest.raises(PhysicsRefusal, match="validation loss is not a finite number") as refused:
+        finetune(frames[:2], frames[2:], tmp_path, settings)
+    assert refused.value.where == "after epoch 1"
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 from ase import Atoms
 
 from halion.arrays import FloatArray
@@ -95,6 +96,17 @@ class LabelledFrame:
 
     frame: Frame
     label: Label
+
+    @property
+    def key(self) -> str:
+        """Digest of structure, method and label: the same frame labelled anew is another one.
+
+        Of eight decimals, as `Frame.key`: forces keep no more in a file.
+        """
+        values = [np.array([self.label.energy]), self.label.forces, self.label.stress]
+        return digest(
+            [self.frame.key, self.label.provenance.method, [_decimals(np.asarray(one, float)) for one in values]]
+        )[:16]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

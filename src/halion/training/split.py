@@ -49,25 +49,28 @@ def split_by_group(
     )
 
 
-def refuse_unusable(training: Sequence[LabelledFrame], validation: Sequence[LabelledFrame]) -> None:
+def refuse_unusable(
+    training: Sequence[LabelledFrame],
+    validation: Sequence[LabelledFrame],
+    references: Sequence[LabelledFrame] = (),
+) -> None:
     """Refuse frames that must not be trained on together.
 
+    Args:
+        training, validation: must not be empty, nor share a frame.
+        references: further frames, for the references of the elements alone.
     Raises:
-        InputError: none for training or none for validation; a label that is not finite; two methods mixed; a frame
-            that stands on both sides.
+        InputError: none for training or none for validation; a label of another shape, or that is not finite; two
+            methods mixed; a frame that stands on both sides.
+    Checked by tests/training/test_training_split.py.
     """
     for name, frames in (("training", training), ("validation", validation)):
         if not frames:
             raise InputError(f"there are no {name} frames", fix="label some: halion label --help")
+    for name, frames in (("training", training), ("validation", validation), ("references", references)):
         for k, one in enumerate(frames):
-            label = one.label
-            if not all(np.isfinite(value).all() for value in (label.energy, label.forces, label.stress)):
-                raise InputError(
-                    "a label is not a finite number",
-                    where=f"{name} frame {k} from 0 ({one.frame.group or 'no group'})",
-                    fix="remove this frame, and look at how it was labelled",
-                )
-    methods = sorted({one.label.provenance.method for one in (*training, *validation)})
+            _refuse_bad_label(one, f"{name} frame {k} from 0 ({one.frame.group or 'no group'})")
+    methods = sorted({one.label.provenance.method for one in (*training, *validation, *references)})
     if len(methods) > 1:
         raise InputError(
             f"labels of {len(methods)} methods are mixed ({'; '.join(methods)}): their differences would be "
@@ -78,4 +81,19 @@ def refuse_unusable(training: Sequence[LabelledFrame], validation: Sequence[Labe
     if both:
         raise InputError(
             f"{len(both)} frames stand among training and validation alike", fix="remove them from one of the two"
+        )
+
+
+def _refuse_bad_label(one: LabelledFrame, where: str) -> None:
+    values = (one.label.energy, one.label.forces, one.label.stress)
+    shapes = [np.shape(value) for value in values]
+    if shapes != [(), (len(one.frame.atoms), 3), (3, 3)]:
+        raise InputError(
+            f"energy, forces and stress of {len(one.frame.atoms)} atoms have the shapes {shapes}",
+            where=where,
+            fix="give one number, (n_atoms, 3) and (3, 3)",
+        )
+    if not all(np.isfinite(value).all() for value in values):
+        raise InputError(
+            "a label is not a finite number", where=where, fix="remove this frame, and look at how it was labelled"
         )

@@ -20,7 +20,7 @@ from ase.data import atomic_numbers
 from halion.errors import Interrupted, PhysicsRefusal, RunFolderError, TornFile
 from halion.files import atomic_path, digest, locked_folder
 from halion.labels import LabelledFrame
-from halion.potentials.chgnet_model import load_model
+from halion.potentials.chgnet_model import load_model, weights_sha256
 from halion.progress import Progress, Stop, never, silent
 from halion.settings_learning import TrainingSettings
 from halion.training.checkpoint import save_checkpoint
@@ -97,13 +97,13 @@ def finetune(
         stop: asked after every epoch.
     Raises:
         InputError: frames that must not be trained on, see `refuse_unusable`; a checkpoint of another architecture.
-        PhysicsRefusal: the loss is no longer a finite number, with the epoch and the frames of the step.
-        RunFolderError: another process trains here, or the folder is of other frames or settings.
+        PhysicsRefusal: a loss is not a finite number, with the epoch and the frames of the step.
+        RunFolderError: another process trains here, or the folder is of other frames, labels, weights or settings.
         TornFile: the state cannot be read.
         Interrupted: `stop` said so.
     Checked by tests/training/test_training_trainer.py.
     """
-    refuse_unusable(training, validation)
+    refuse_unusable(training, validation, references)
     folder = Path(folder)
     with locked_folder(folder, fix="wait for it to end, or choose another folder"):
         run = _Run(training, validation, references, folder, settings)
@@ -132,7 +132,8 @@ class _Run:
         self.identity = digest(
             {
                 "settings": settings.model_dump(mode="json", exclude={"device"}),
-                "frames": [[one.frame.key for one in part] for part in (training, validation, references)],
+                "start": weights_sha256(self.model),
+                "frames": [[one.key for one in part] for part in (training, validation, references)],
             }
         )
         self.n_steps = settings.epochs * math.ceil(len(self.frames) / settings.batch_size)
@@ -158,7 +159,7 @@ class _Run:
             ) from error
         if saved["identity"] != self.identity:
             raise RunFolderError(
-                "this folder holds a training on other frames or with other settings",
+                "this folder holds a training on other frames, labels or weights, or with other settings",
                 where=str(self.folder),
                 fix="choose another folder",
             )
@@ -233,6 +234,12 @@ class _Run:
         errors = errors_of(
             predict(self.network, self.held_out, self.settings.batch_size), self.held_out, self.settings
         )
+        if not math.isfinite(errors.loss):
+            raise PhysicsRefusal(
+                "the validation loss is not a finite number: no epoch could be called the best",
+                where=f"after epoch {number}",
+                fix="look for atoms on one point among the validation frames, and lower training.learning_rate",
+            )
         self.history.append(Epoch(number=number, learning_rate=rate, training_loss=loss, validation=errors))
         if self._best().number == number:
             self.best_state = self.network.state()
