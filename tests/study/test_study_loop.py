@@ -76,7 +76,7 @@ def test_two_rounds_learn_and_are_promoted(finished, teacher):
     rounds, _ = finished
     assert [one.temperature_k for one in rounds] == [200.0, 400.0]
     first, second = rounds
-    assert first.started_with == "chgnet-0.3.0" and second.started_with == "chgnet-halion-salts-200K"
+    assert first.started_with == "chgnet-0.3.0" and second.started_with == "halion-salts-200K"
     before, after = first.errors["200 K"]
     assert after.force_mae < 0.8 * before.force_mae
     assert set(second.errors) == {"200 K", "400 K"}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from halion.cli.options import numbers, supercell_of
-from halion.errors import SettingsError
+from halion.errors import HalionError, SettingsError
 
 if TYPE_CHECKING:
     from halion.settings import StudySettings
@@ -136,10 +136,29 @@ def study_settings(source: str, overrides: StudyOverrides) -> StudySettings:
 
     path, values = Path(source), overrides.values()
     if path.suffix.lower() in (".yaml", ".yml"):
-        return read_settings(path, values)
+        return read_settings(path, values)  # a study file says which potential
     if path.is_dir():
         return _settings_of_folder(path, values)
-    return resolve({"crystal": source, **values}, where="command line")
+    return _with_best_potential(resolve({"crystal": source, **values}, where="command line"), values)
+
+
+def _with_best_potential(settings: StudySettings, values: dict[str, Any]) -> StudySettings:
+    """Where nobody names a potential, the one that was fine-tuned for the crystal's elements, if there is one."""
+    from halion.crystal import load_crystal
+    from halion.potentials import shipped_for
+
+    try:
+        name = shipped_for(load_crystal(settings.crystal).composition)
+    except HalionError:  # told by the verb, which reads it next
+        return settings
+    if name is None:
+        return settings
+    changed = {
+        section: getattr(settings, section).model_copy(update={"potential": name})
+        for section in ("ranking", "dynamics")
+        if "potential" not in values.get(section, {})
+    }
+    return settings.model_copy(update=changed)
 
 
 def _settings_of_folder(folder: Path, values: dict[str, Any]) -> StudySettings:

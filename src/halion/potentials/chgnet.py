@@ -74,7 +74,7 @@ class ChgnetPotential:
         model = load_model(checkpoint)
         self._weights, self._device = fold(model), device
         self._engine, self.engine = make_engine(backend, self._weights, device=device, threads=threads)
-        name = "chgnet-0.3.0" if checkpoint is None else f"chgnet-{Path(checkpoint).name.split('.')[0]}"
+        name = "chgnet-0.3.0" if checkpoint is None else _name_of(Path(checkpoint))
         self.name = name if backend == "fast" else f"{name}-{backend}"
         self.weights_sha256 = weights_sha256(model)
         self.elements = CHGNET_ELEMENTS
@@ -188,6 +188,11 @@ class ChgnetPotential:
                 "atoms lie on one point, or the structure has exploded",
                 fix="look at the structure; a smaller timestep or another starting ordering may help",
             )
+
+
+def _name_of(checkpoint: Path) -> str:
+    name = checkpoint.name.split(".")[0]
+    return name if name.startswith("halion-") else f"chgnet-{name}"
 
 
 class _Batch:

@@ -17,6 +17,7 @@ from halion.potentials.backends import Backend, use_threads
 from halion.potentials.chgnet import CHGNET_ELEMENTS, ChgnetPotential
 from halion.potentials.chgnet_model import load_model, weights_sha256
 from halion.potentials.from_ase import PotentialCalculator, PotentialFromAse
+from halion.potentials.shipped import SHIPPED, shipped_path
 from halion.potentials.types import Potential
 
 __all__ = ["KNOWN_POTENTIALS", "ase_calculator", "load_potential"]
@@ -35,7 +36,7 @@ _CHGNET: dict[str, Backend] = {
 }
 _REFERENCE = "chgnet-reference"
 
-KNOWN_POTENTIALS = (*_CHGNET, _REFERENCE, *_SEVENN, _MATGL)
+KNOWN_POTENTIALS = (*_CHGNET, _REFERENCE, *SHIPPED, *_SEVENN, _MATGL)
 
 
 def load_potential(name: str, *, device: str = "cpu", threads: int | None = None) -> Potential:
@@ -45,8 +46,9 @@ def load_potential(name: str, *, device: str = "cpu", threads: int | None = None
         name: "chgnet" (the pretrained 0.3.0 on the fastest engine; also "chgnet-0.3.0"), "chgnet-torch" (in plain
             torch), "chgnet-float64" (in double precision, to check the others), "chgnet-reference" (chgnet's own
             ASE calculator), the path of a fine-tuned CHGNet checkpoint or one of these names with it, as
-            "chgnet-float64:PATH"; "7net-0", "7net-l3i5", "7net-mf-0" (its PBE), "sevenn:PATH" or
-            "sevenn:PATH@MODAL" (extra `sevenn`); "m3gnet" or "matgl:PATH" (extra `matgl`).
+            "chgnet-float64:PATH"; "halion-LYCB-400K" and the like, fine-tuned by halion (see `shipped`); "7net-0",
+            "7net-l3i5", "7net-mf-0" (its PBE), "sevenn:PATH" or "sevenn:PATH@MODAL" (extra `sevenn`); "m3gnet" or
+            "matgl:PATH" (extra `matgl`).
         device: "cpu" or "cuda".
         threads: processor threads that one evaluation may use; None leaves it to the environment
             (OMP_NUM_THREADS, then all cores). Potentials in torch take it for the whole process.
@@ -63,6 +65,8 @@ def load_potential(name: str, *, device: str = "cpu", threads: int | None = None
     kind = kind.lower()
     if kind in _CHGNET:
         return ChgnetPotential(path or None, backend=_CHGNET[kind], device=device, threads=threads)
+    if name.lower() in SHIPPED:
+        return ChgnetPotential(shipped_path(name.lower()), device=device, threads=threads)
     if Path(name).is_file():
         return ChgnetPotential(name, device=device, threads=threads)
     if threads is not None:

@@ -144,7 +144,7 @@ _ALWAYS = {
     "Rego2015",
 }
 _POTENTIALS: dict[str, Callable[[str], bool]] = {
-    "Deng2023": lambda name: "chgnet" in name,
+    "Deng2023": lambda name: "chgnet" in name or name.startswith("halion-"),
     "Park2024": lambda name: "7net" in name or "sevenn" in name,
     "Chen2022": lambda name: "m3gnet" in name or "matgl" in name,
 }

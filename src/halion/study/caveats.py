@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from halion.crystal.types import DisorderedCrystal
 from halion.orderings.types import Composition
+from halion.potentials.shipped import SHIPPED
 from halion.settings import StudySettings
 
 __all__ = ["caveats_of"]
@@ -21,6 +22,7 @@ def caveats_of(
         for text in (
             _quick(settings, n_atoms),
             _pretrained(settings),
+            _finetuned(settings),
             _two_regimes(settings, crystal),
             _rounded(composition),
         )
@@ -49,6 +51,23 @@ def _pretrained(settings: StudySettings) -> str:
         "expands and softens these halides far too much above 300 K, which makes the ions too mobile: read the "
         "conductivity as an upper estimate."
     )
+
+
+def _finetuned(settings: StudySettings) -> str:
+    shipped = SHIPPED.get(settings.dynamics.potential.lower())
+    if shipped is None:
+        return ""
+    beyond = [t for t in settings.dynamics.temperatures_k if t > shipped.highest_temperature_k]
+    text = (
+        "The potential is CHGNet fine-tuned on PBE, and PBE without dispersion makes these layered halides about a "
+        "tenth too large in volume: read the conductivity as an upper estimate, or apply 1 GPa as the study did."
+        if settings.dynamics.pressure_gpa < 0.5
+        else ""
+    )
+    if beyond:
+        most = shipped.highest_temperature_k
+        text += f" It learned from frames up to {most:g} K; at {max(beyond):g} K it extrapolates."
+    return text.strip()
 
 
 def _two_regimes(settings: StudySettings, crystal: DisorderedCrystal) -> str:

@@ -1,0 +1,79 @@
+"""Fine-tuned potentials that come with halion: checkpoints beside this file, known by name and digest.
+
+They are CHGNet 0.3.0 fine-tuned by `halion loop` on PBE labels of GPAW; which labels, and the errors on frames that
+they never saw: docs/learning.md. chgnet itself loads the same files (`CHGNet.from_file`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from halion.errors import TornFile
+from halion.files import file_sha256
+
+__all__ = ["SHIPPED", "Shipped", "shipped_for", "shipped_path"]
+
+_FOLDER = Path(__file__).with_name("weights")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shipped:
+    """One fine-tuned potential.
+
+    Attributes:
+        file: name of its checkpoint.
+        sha256: of the file.
+        elements: that it was fine-tuned for.
+        highest_temperature_k: of the frames that it learned from.
+    """
+
+    file: str
+    sha256: str
+    elements: frozenset[str]
+    highest_temperature_k: float
+
+
+_LYCB = frozenset({"Li", "Y", "Cl", "Br"})
+
+# The last one is the best.
+SHIPPED: dict[str, Shipped] = {
+    "halion-lycb-400k": Shipped(
+        file="halion-LYCB-400K.pth.tar",
+        sha256="b8c81961e941023179c250d763ddd2a316ad8c0989819807be07958e7c2e6ab5",
+        elements=_LYCB,
+        highest_temperature_k=400.0,
+    ),
+}
+
+
+def shipped_path(name: str) -> Path:
+    """The checkpoint of a shipped potential.
+
+    Raises:
+        TornFile: the file is not the one that was shipped.
+    """
+    shipped = SHIPPED[name]
+    path = _FOLDER / shipped.file
+    if not path.exists() or file_sha256(path) != shipped.sha256:
+        raise TornFile(
+            "the weights of this potential are missing or not those that came with halion",
+            where=str(path),
+            fix="pip install --force-reinstall --no-deps halion",
+        )
+    return path
+
+
+def shipped_for(elements: Iterable[str]) -> str | None:
+    """The best shipped potential that was fine-tuned for a material of these elements, or None.
+
+    Its cations must all be there: LiCl alone is not the material.
+    """
+    wanted = set(elements)
+    fitting = [
+        name
+        for name, one in SHIPPED.items()
+        if wanted <= one.elements and {"Li", "Y"} <= wanted and wanted & {"Cl", "Br"}
+    ]
+    return fitting[-1] if fitting else None
