@@ -61,7 +61,7 @@ def main() -> None:
         f"# Cutoff and k-points of GPAW labels ({machine_description()}; commit {source_commit()})",
         "",
         "Against 700 eV with the preset's k-points (last row: against 350 eV with them). Stress: the part",
-        "that is alike in all directions, which a fixed basis shifts, and the largest of the rest. One MPI process.",
+        "alike in all directions, which a fixed basis shifts, and the largest of the rest. One MPI process.",
     ]
     for one in frames_of(options.labels):
         formula = one.frame.atoms.get_chemical_formula(empirical=True)
@@ -69,7 +69,7 @@ def main() -> None:
             "",
             f"## {formula}, {len(one.frame.atoms)} atoms, {one.frame.group}",
             "",
-            "| cutoff, k-points | meV/atom | forces, mean meV/Angstrom | largest | isotropic stress, MPa | rest | s |",
+            "| cutoff, k-points | meV/atom | forces, meV/Angstrom | largest | isotropic stress, MPa | rest | s |",
             "|---|---|---|---|---|---|---|",
         ]
         found = {cutoff: label(one, LabelSettings(cutoff_ev=cutoff), options.folder) for cutoff in CUTOFFS_EV}
