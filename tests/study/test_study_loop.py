@@ -19,7 +19,7 @@ from halion.errors import InputError, LabelError, RunFolderError
 from halion.labels import Frame, PotentialLabeller, read_labels
 from halion.potentials import load_potential
 from halion.potentials.chgnet_model import load_model
-from halion.settings import LoopSettings, TrainingSettings
+from halion.settings_learning import LoopSettings, TrainingSettings
 from halion.study import LoopStudy, run_loop
 from halion.study.loop import judge
 from halion.training import PotentialErrors
