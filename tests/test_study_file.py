@@ -151,7 +151,15 @@ def test_every_physical_key_names_its_unit():
         "max_steps",
         "repeat",
     }
-    pure |= {"store_every_steps", "seed", "mobile_species", "longest_lag_fraction", "workers", "threads_per_worker"}
+    pure |= {
+        "store_every_steps",
+        "correlate_every_steps",
+        "seed",
+        "mobile_species",
+        "longest_lag_fraction",
+        "workers",
+        "threads_per_worker",
+    }
     pure |= {
         "device",
         "closest_cations_angstrom",

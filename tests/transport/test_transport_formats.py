@@ -85,7 +85,7 @@ def test_a_dump_with_a_gap_is_refused(tmp_path, truth):
     text = dump(tmp_path / "a.dump", truth).read_text().replace("ITEM: TIMESTEP\n900\n", "ITEM: TIMESTEP\n950\n")
     (tmp_path / "a.dump").write_text(text)
     with pytest.raises(
-        TrajectoryError, match="frames 8 and 9 of this dump are 150 time steps apart, the first two 100"
+        TrajectoryError, match="frames 8 and 9 of this file are 150 time steps apart, the first two 100"
     ):
         read_trajectory(tmp_path / "a.dump", timestep_ps=0.1, types=("Li", "Y", "Cl"))
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import ase
 import numpy as np
 
-from halion.arrays import FloatArray
+from halion.arrays import FloatArray, IntArray
 from halion.dynamics.types import Trajectory
 from halion.errors import TrajectoryError
 from halion.transport.formats import dump_steps, is_h5md, is_lammps_dump, read_frames, read_h5md
+from halion.transport.torchsim import is_torch_sim, read_torch_sim
 
 __all__ = ["read_trajectory", "unwrap"]
 
@@ -30,7 +31,7 @@ def read_trajectory(
     is_unwrapped: bool | None = None,
     types: Sequence[str] = (),
 ) -> Trajectory:
-    """A trajectory from halion's HDF5, extxyz, ASE .traj, LAMMPS dump, XDATCAR, H5MD, or what else ASE reads.
+    """A trajectory from halion's HDF5, extxyz, ASE .traj, torch-sim, LAMMPS dump, XDATCAR, H5MD, or what ASE reads.
 
     Args:
         path: the file, or the folder of a halion run.
@@ -42,7 +43,8 @@ def read_trajectory(
     Raises:
         TrajectoryError: missing, no frames, no cell, no times, frames stored twice, or ambiguous jumps.
         TornFile: the file cannot be read to its end.
-    Checked by tests/transport/test_transport_readers.py and test_transport_formats.py.
+    Checked by tests/transport/test_transport_readers.py, test_transport_formats.py and
+    test_transport_torchsim.py.
     """
     path = Path(path)
     if not path.exists():
@@ -58,13 +60,17 @@ def read_trajectory(
         frames, time_ps, is_known = read_h5md(path)
         is_unwrapped = is_unwrapped or is_known or None
         time_ps = time_ps if timestep_ps is None else None
+    elif path.is_file() and is_torch_sim(path):
+        frames, steps = read_torch_sim(path)
+        _refuse_uneven_steps(steps, path)
     elif path.suffix in (".h5", ".hdf5") or path.is_dir():
         from halion.dynamics import open_trajectory
 
         return open_trajectory(path, in_memory=False)
     else:
         frames = read_frames(path, types)
-        _refuse_uneven_dump(path)
+        if is_lammps_dump(path):
+            _refuse_uneven_steps(np.array(dump_steps(path)), path)
     _refuse_unusable(frames, path)
     _refuse_repeats(frames, path)
     time_ps = _times(frames, timestep_ps, path) if time_ps is None else time_ps
@@ -114,16 +120,14 @@ def _refuse_unusable(frames: list[ase.Atoms], path: Path) -> None:
             )
 
 
-def _refuse_uneven_dump(path: Path) -> None:
-    """A dump says its time steps; a restart may have stored one twice, or left some out."""
-    if not is_lammps_dump(path):
-        return
-    gaps = np.diff(dump_steps(path))
+def _refuse_uneven_steps(steps: IntArray, path: Path) -> None:
+    """LAMMPS and torch-sim say their time steps; a restart may have stored one twice, or left some out."""
+    gaps = np.diff(steps)
     uneven = np.flatnonzero(gaps != gaps[0]) if len(gaps) else gaps
     if len(uneven):
         k = int(uneven[0])
         raise TrajectoryError(
-            f"frames {k} and {k + 1} of this dump are {gaps[k]} time steps apart, the first two {gaps[0]}",
+            f"frames {k} and {k + 1} of this file are {gaps[k]} time steps apart, the first two {gaps[0]}",
             where=str(path),
             fix="drop the frames that a restart stored twice, or name the parts as trajectories of their own",
         )
