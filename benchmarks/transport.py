@@ -28,8 +28,7 @@ from halion.dynamics import Trajectory
 from halion.dynamics.layout import Frames, Header, encode
 from halion.settings import TransportSettings
 from halion.study.provenance import machine_description, source_commit
-from halion.transport import analyse_run, haven_ratio, ion_density, msd_tensor, read_trajectory
-from halion.transport.frames import mobile_ions
+from halion.transport import analyse_run, haven_ratio, ion_density, mobile_ions, msd_tensor, read_trajectory
 from halion.transport.msd import without_drift
 
 _BLOCK = 12_800

@@ -3,6 +3,7 @@
 from halion.transport.arrhenius import ArrheniusChoices, Influence, fit_arrhenius, leave_one_out
 from halion.transport.collective import HavenRatio, charge_msd, haven_ratio, pool_haven
 from halion.transport.conductivity import conductivity_at, nernst_einstein, paper_compat, sigma_t
+from halion.transport.correlation import CorrelatedTransport, analyse_correlated, fit_correlation
 from halion.transport.density import (
     IonDensity,
     count_ions,
@@ -16,6 +17,7 @@ from halion.transport.density import (
 from halion.transport.directions import Anisotropy, anisotropy
 from halion.transport.extension import Extension, extend_runs
 from halion.transport.fit import brownian_covariance, rsd_brownian, rsd_he
+from halion.transport.frames import MobileIons, mobile_ions
 from halion.transport.hops import hop_length
 from halion.transport.jumps import Hops, count_hops
 from halion.transport.mechanism import Mechanism, MechanismSummary, SiteSummary, analyse_mechanism
@@ -38,6 +40,7 @@ __all__ = [
     "Arrhenius",
     "ArrheniusChoices",
     "Conductivity",
+    "CorrelatedTransport",
     "DirectionDiffusivity",
     "Extension",
     "FreeEnergyPath",
@@ -49,6 +52,7 @@ __all__ = [
     "IonDensity",
     "Mechanism",
     "MechanismSummary",
+    "MobileIons",
     "Percolation",
     "PlanGoal",
     "PlannedRun",
@@ -62,6 +66,7 @@ __all__ = [
     "SizeComparison",
     "TransportSummary",
     "Verdict",
+    "analyse_correlated",
     "analyse_mechanism",
     "analyse_run",
     "analyse_trajectories",
@@ -76,6 +81,7 @@ __all__ = [
     "extend_runs",
     "find_sites",
     "fit_arrhenius",
+    "fit_correlation",
     "fold",
     "free_energy_path",
     "grid_shape",
@@ -84,6 +90,7 @@ __all__ = [
     "hop_network",
     "ion_density",
     "leave_one_out",
+    "mobile_ions",
     "msd_tensor",
     "nernst_einstein",
     "paper_compat",

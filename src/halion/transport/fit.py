@@ -20,9 +20,11 @@ __all__ = [
     "LagsUsed",
     "LineFit",
     "SlopeFits",
+    "WeightedFit",
     "brownian_covariance",
     "fit_line",
     "fit_slopes",
+    "fit_sparse",
     "rsd_brownian",
     "rsd_he",
 ]
@@ -30,6 +32,7 @@ __all__ = [
 # Units of time to which the longest lag is coarse-grained: twice as many change the error by less than 1 %.
 _LONGEST_LAG_UNITS = 150
 _FEWEST_UNITS = 4
+_SPARSE_UNITS = 600
 # Lags of generalised least squares, evenly spaced in ln(lag): neighbours tell nearly the same.
 _GLS_LAGS = 24
 # Lags that stand for all of an ordinary least squares fit when its covariance is propagated.
@@ -151,6 +154,45 @@ def fit_slopes(lags: IntArray, msd: FloatArray, n_frames: int, ions: IonStatisti
         gls_std=_std(gls_weights[1], covariance),
         difference_std=_std(ols_weights - gls_weights[1], covariance),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedFit:
+    """Generalised least squares at few lags.
+
+    Attributes:
+        line: per frame.
+        slope_std: of its slope.
+        weights: (n_lags,) the slope is their product with the displacement, or with any component of it.
+    """
+
+    line: LineFit
+    slope_std: float
+    weights: FloatArray
+
+
+def fit_sparse(lags: IntArray, msd: FloatArray, n_frames: int, ions: IonStatistics) -> WeightedFit:
+    """Slope by generalised least squares, as in `fit_slopes`, at lags of any spacing, all of which are used.
+
+    Args:
+        lags: (n,) ascending, in frames; some fifty at most.
+        msd: (n,) Angstrom^2.
+        n_frames: of the run.
+        ions: what the displacement is averaged over.
+    Checked by tests/transport/test_transport_correlation.py on replicas.
+    """
+    x = lags.astype(float)
+    line = fit_line(x, msd)
+    # The covariance depends on ratios of times: coarse time keeps it small, four units keep the first lag sharp.
+    scale = max(1, min(int(lags[-1]) // _SPARSE_UNITS, int(lags[0]) // _FEWEST_UNITS))
+    units = np.maximum(np.rint(x / scale).astype(int), 1)
+    for _ in range(_GLS_ROUNDS):
+        covariance = msd_covariance(
+            units, int(n_frames // scale), (line.intercept, max(line.slope, 0.0) * scale), ions
+        )
+        weights = _gls_weights(x, covariance, np.arange(len(x)))
+        line = LineFit(float(weights[1] @ msd), float(weights[0] @ msd))
+    return WeightedFit(line, _std(weights[1], covariance), weights[1])
 
 
 @dataclass(frozen=True, slots=True)
