@@ -24,7 +24,7 @@ from halion.settings import TransportSettings
 from halion.transport.covariance import IonStatistics
 from halion.transport.fit import WeightedFit, fit_sparse, rsd_he
 from halion.transport.hops import hop_length
-from halion.transport.verdict import fit_window
+from halion.transport.verdict import FitWindow, fit_window
 
 __all__ = ["CorrelatedTransport", "against_framework", "analyse_correlated", "fit_correlation"]
 
@@ -142,11 +142,8 @@ def fit_correlation(correlation: Correlation, settings: TransportSettings, lengt
     tensor, n_ions = free[species], correlation.n_atoms[correlation.elements.index(species)]
     msd, charge_msd = (np.trace(one, axis1=1, axis2=2) for one in (tensor, charge))
     times = correlation.lags * correlation.sample_ps
-    run_ps = (correlation.n_samples - 1) * correlation.sample_ps
-    longest_ps = min(settings.longest_lag_ps, settings.longest_lag_fraction * run_ps)
-    window = fit_window(times, msd, longest_ps, length, settings.shortest_lag_ps)
+    window = _window(correlation, msd, settings, length)
     used = slice(window.first, window.last + 1)
-    _refuse_few(correlation, len(times[used]), longest_ps)
     lags, n_samples = correlation.lags[used], correlation.n_samples
     of_one = _freedom(tensor[window.last] - tensor[window.first])
     fit = fit_sparse(lags, msd[used], n_samples, _ions(n_ions, of_one, length))
@@ -208,7 +205,11 @@ def _refuse_unusable(correlation: Correlation, species: str) -> None:
         )
 
 
-def _refuse_few(correlation: Correlation, n_lags: int, longest_ps: float) -> None:
+def _window(correlation: Correlation, msd: FloatArray, settings: TransportSettings, length: float) -> FitWindow:
+    times, run_ps = correlation.lags * correlation.sample_ps, (correlation.n_samples - 1) * correlation.sample_ps
+    longest_ps = min(settings.longest_lag_ps, settings.longest_lag_fraction * run_ps)
+    window = fit_window(times, msd, longest_ps, length, settings.shortest_lag_ps)
+    n_lags = len(times[window.first : window.last + 1])
     if n_lags < _FEWEST_LAGS:
         raise TrajectoryError(
             f"{correlation.n_samples} samples {correlation.sample_ps:g} ps apart leave {n_lags} lags up to "
@@ -216,3 +217,4 @@ def _refuse_few(correlation: Correlation, n_lags: int, longest_ps: float) -> Non
             where=correlation.source,
             fix="run longer, or gather more often (dynamics.correlate_every_steps)",
         )
+    return window
