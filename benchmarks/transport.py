@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -162,6 +163,41 @@ def alone(path: Path) -> None:
     print(json.dumps({"base": base, "opened": opened, "rows": rows}))
 
 
+PEERS = {"pymatgen-analysis-diffusion": with_pymatgen, "MDAnalysis": with_mdanalysis}
+
+
+def displacement_alone(path: Path, name: str) -> None:
+    """One code's mean squared displacement of the mobile ions of a long run, which are in memory; JSON."""
+    long = read_trajectory(path)
+    positions = mobile_ions(long, "Li").positions
+    n_lags = 5001
+    before = peak_gib()
+    if name == "halion":
+        seconds, found = timed(lambda: np.trace(msd_tensor(positions, n_lags), axis1=1, axis2=2))
+    else:
+        seconds, found = timed(lambda: PEERS[name](positions, long, n_lags))
+    print(json.dumps({"seconds": seconds, "before": before, "peak": peak_gib(), "msd": found[:n_lags].tolist()}))
+
+
+def displacement_lines(path: Path) -> list[str]:
+    """All codes on the mobile ions of the long run."""
+    names = ("halion", *PEERS)
+    seen = {name: json.loads(in_its_own_process("--measure", str(path), "--code", name)) for name in names}
+    ours = np.array(seen["halion"]["msd"])
+    lines = [
+        "",
+        "Mean squared displacement of its 36 Li alone, their paths in memory (0.8 GiB) before the clock starts:",
+        "",
+        "| code | s | ratio | peak memory, GiB | largest relative difference to halion, 500 ps |",
+        "|---|---|---|---|---|",
+    ]
+    for name, one in seen.items():
+        apart = np.nanmax(np.abs(np.array(one["msd"], dtype=float)[1:] / ours[1:] - 1))
+        ratio = one["seconds"] / seen["halion"]["seconds"]
+        lines.append(f"| {name} | {one['seconds']:.1f} | {ratio:.1f} | {one['peak']:.2f} | {apart:.1e} |")
+    return lines
+
+
 def in_its_own_process(*arguments: str) -> str:
     """This script once more, in a fresh process."""
     command = [sys.executable, __file__, *arguments]
@@ -175,6 +211,7 @@ def alone_lines(n_frames: int) -> list[str]:
         in_its_own_process("--write", str(path), "--alone", str(n_frames))
         size = path.stat().st_size / 2**30
         seen = json.loads(in_its_own_process("--measure", str(path)))
+        peers = displacement_lines(path)
     apart, error = seen["rows"][1][3]
     seconds = sum(row[1] for row in seen["rows"][:3])
     return [
@@ -190,6 +227,7 @@ def alone_lines(n_frames: int) -> list[str]:
         f"Reading, displacement, fit, errors and density together: {seconds:.1f} s. All lags up to 500 ps, "
         f"from all time origins; D differs from the walk's own by {100 * apart:+.1f} %, its error is "
         f"{100 * error:.1f} %.",
+        *peers,
     ]
 
 
@@ -202,14 +240,14 @@ def comparison_lines(options: argparse.Namespace) -> list[str]:
     ours_s, ours = timed(lambda: np.trace(msd_tensor(positions, n_lags), axis1=1, axis2=2))
     origin = options.trajectory.parent.parent.name if options.trajectory else "a lattice walk"
     lines = [
-        f"{machine_description()['processor']}, halion {source_commit()[:12]}; {positions.shape[1]} Li, "
+        f"{machine_description()['processor']}, {os.cpu_count()} cores, one thread, halion {source_commit()[:12]}; {positions.shape[1]} Li, "
         f"{len(positions)} frames of {origin}, {n_lags} lags.",
         "",
         "| code | mean squared displacement, s | ratio | largest relative difference to halion |",
         "|---|---|---|---|",
         f"| halion, full tensor | {ours_s:.2f} | 1 | - |",
     ]
-    for name, peer in (("pymatgen-analysis-diffusion", with_pymatgen), ("MDAnalysis", with_mdanalysis)):
+    for name, peer in PEERS.items():
         seconds, theirs = timed(lambda peer=peer: peer(positions, trajectory, n_lags))
         apart = np.nanmax(np.abs(theirs[1:] / ours[1:] - 1))
         lines.append(f"| {name} | {seconds:.2f} | {seconds / ours_s:.1f} | {apart:.1e} |")
@@ -225,13 +263,17 @@ def main() -> None:
     parser.add_argument("--output", type=Path)
     parser.add_argument("--write", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--code", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.write:
         stored(options.write, options.alone)
+    elif options.measure and options.code:
+        displacement_alone(options.measure, options.code)
     elif options.measure:
         alone(options.measure)
     else:
-        text = "\n".join([*comparison_lines(options), *alone_lines(options.alone)]) + "\n"
+        command = f"    OMP_NUM_THREADS=1 python benchmarks/transport.py --alone {options.alone}"
+        text = "\n".join([*comparison_lines(options), *alone_lines(options.alone), "", command]) + "\n"
         print(text)
         if options.output:
             options.output.write_text(text)
