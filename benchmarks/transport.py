@@ -240,8 +240,8 @@ def comparison_lines(options: argparse.Namespace) -> list[str]:
     ours_s, ours = timed(lambda: np.trace(msd_tensor(positions, n_lags), axis1=1, axis2=2))
     origin = options.trajectory.parent.parent.name if options.trajectory else "a lattice walk"
     lines = [
-        f"{machine_description()['processor']}, {os.cpu_count()} cores, one thread, halion {source_commit()[:12]}; {positions.shape[1]} Li, "
-        f"{len(positions)} frames of {origin}, {n_lags} lags.",
+        f"{machine_description()['processor']}, {os.cpu_count()} cores, one thread, halion {source_commit()[:12]}; "
+        f"{positions.shape[1]} Li, {len(positions)} frames of {origin}, {n_lags} lags.",
         "",
         "| code | mean squared displacement, s | ratio | largest relative difference to halion |",
         "|---|---|---|---|",
