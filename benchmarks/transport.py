@@ -186,7 +186,7 @@ def displacement_lines(path: Path) -> list[str]:
     ours = np.array(seen["halion"]["msd"])
     lines = [
         "",
-        "Mean squared displacement of its 36 Li alone, their paths in memory (0.8 GiB) before the clock starts:",
+        "Mean squared displacement of its 36 Li alone, whose paths are in memory before the clock starts:",
         "",
         "| code | s | ratio | peak memory, GiB | largest relative difference to halion, 500 ps |",
         "|---|---|---|---|---|",
