@@ -1,0 +1,218 @@
+"""How the frames and labels of this folder were made: parents, dynamics, furthest points, GPAW; test sets.
+
+Every part resumes; on two cores the labels take hours. Training frames, temperature by temperature, each with the
+model fine-tuned on the labels before (the first with pretrained CHGNet):
+
+    export HALION_GPAW_PYTHON=.venv-gpaw/bin/python
+    python data/LYCB-PBE/make.py train --folder build/LYCB --rounds 200,400,600
+
+Test sets, with the model of the last round:
+
+    python data/LYCB-PBE/make.py test --folder build/LYCB --model MODEL.pth.tar
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.spacegroup import crystal
+
+from halion.crystal import load_crystal
+from halion.dynamics import equilibrate_batch, open_trajectory, produce_batch
+from halion.errors import HalionError
+from halion.labels import (
+    Frame,
+    GpawLabeller,
+    LabelledFrame,
+    SamplingChoices,
+    choose_frames,
+    gather_frames,
+    label_frames,
+    read_labels,
+    write_labels,
+)
+from halion.orderings import choose_composition, enumerate_orderings, exclusion_distances
+from halion.potentials import Potential, load_potential
+from halion.ranking import rank_orderings, relax
+from halion.settings import DynamicsSettings, RankingSettings
+from halion.settings_learning import LabelSettings, TrainingSettings
+from halion.training import finetune
+
+HALIDES = ("Cl", "Br")
+PARENTS = {"LYC": "Li3YCl6", "LYB": "Li3YBr6"}
+TRAINED_RANKS, TESTED_RANK = (1, 2), 3
+FRAMES_PER_TRAJECTORY = 6
+TEST_TEMPERATURES_K = tuple(range(300, 701, 50))
+MIXED_X = (1.5, 3.0, 4.5)
+# Volumes per atom between which a mixed cell starts, Angstrom^3: the fine-tuned model's own at rest.
+VOLUME_OF_CL, VOLUME_OF_BR = 23.6, 29.0
+
+
+def ranked(name: str) -> list[Atoms]:
+    """Orderings of the refined cell by the energy of relaxed pretrained CHGNet."""
+    refined = load_crystal(name)
+    composition = choose_composition(refined, (1, 1, 1))
+    orderings = enumerate_orderings(
+        refined, composition, exclusions=exclusion_distances(refined, 2.5), limit=10_000
+    )
+    table = rank_orderings(orderings, load_potential("chgnet"), RankingSettings(relax_best=10, control=0))
+    return [row.relaxation.atoms for row in table.rows]
+
+
+def binaries() -> list[Frame]:
+    """LiCl, LiBr, YCl3 and YBr3 at rest in pretrained CHGNet, and each strained and shaken twice."""
+    cells = {
+        "LiCl": (["Li", "Cl"], [(0, 0, 0), (0.5, 0.5, 0.5)], 225, [5.13] * 3 + [90] * 3),
+        "LiBr": (["Li", "Br"], [(0, 0, 0), (0.5, 0.5, 0.5)], 225, [5.50] * 3 + [90] * 3),
+        "YCl3": (
+            ["Y", "Cl", "Cl"],
+            [(0, 0.166, 0), (0.211, 0, 0.247), (0.229, 0.179, 0.760)],
+            12,
+            [6.92, 11.94, 6.44, 90, 111.0, 90],
+        ),
+        "YBr3": (["Y", "Br"], [(0, 0, 1 / 3), (0.3333, 0.0, 0.0833)], 148, [7.072, 7.072, 19.15, 90, 90, 120]),
+    }
+    rng, potential, frames = np.random.default_rng(3), load_potential("chgnet"), []
+    for name, (symbols, basis, group, cell) in cells.items():
+        start = crystal(symbols, basis, spacegroup=group, cellpar=cell, primitive_cell=True)
+        rest = relax(start, potential, RankingSettings(max_steps=600)).atoms
+        for k, stretch in enumerate((0.0, -0.02, 0.03)):
+            atoms = rest.copy()
+            if k:
+                strain = np.eye(3) * (1 + stretch) + rng.normal(0, 0.01, (3, 3))
+                atoms.set_cell(atoms.cell.array @ strain, scale_atoms=True)
+                atoms.positions += rng.normal(0, 0.08, atoms.positions.shape)
+            frames.append(Frame(atoms=atoms, group=f"{name}-{k}"))
+    return frames
+
+
+def dynamics(temperature_k: float, *, npt_ps: float, nvt_ps: float, production_ps: float) -> DynamicsSettings:
+    return DynamicsSettings(
+        temperatures_k=(temperature_k,),
+        pressure_gpa=1e-4,
+        timestep_fs=1.0,
+        heating_ps=2.0 if nvt_ps else 1.0,
+        nvt_ps=nvt_ps,
+        npt_ps=npt_ps,
+        cell_average_ps=npt_ps * (2 / 3 if nvt_ps else 1 / 2),
+        production_ps=production_ps,
+        store_every_steps=20 if nvt_ps else 50,
+        seed=7 if nvt_ps else 11,
+    )
+
+
+def moved(
+    folder: Path, starts: dict[str, tuple[Atoms, float]], potential: Potential, settings: DynamicsSettings
+) -> dict[str, Path]:
+    """NPT and NVT of every start; the folders of those that came to their end."""
+    names = list(starts)
+    cells = equilibrate_batch([(folder / n / "eq", *starts[n]) for n in names], potential, settings)
+    sound = [(n, c) for n, c in zip(names, cells, strict=True) if not isinstance(c, HalionError)]
+    for name, cell in zip(names, cells, strict=True):
+        print(name, cell if isinstance(cell, HalionError) else f"{cell.volume_per_atom:.2f} Angstrom^3/atom")
+    ended = produce_batch([(folder / n / "nvt", c, settings.production_ps) for n, c in sound], potential, settings)
+    return {n: folder / n / "nvt" for (n, _), error in zip(sound, ended, strict=True) if error is None}
+
+
+def furthest(path: Path, group: str, temperature_k: float) -> list[Frame]:
+    frames = gather_frames([open_trajectory(path)])
+    framework = tuple(sorted(set(frames.symbols) - {"Li"}))
+    found = []
+    for k in choose_frames(frames, FRAMES_PER_TRAJECTORY + 3, SamplingChoices(framework=framework)).indices:
+        atoms = frames.atoms(int(k))
+        atoms.wrap()
+        found.append(Frame(atoms=atoms, group=group, temperature_k=temperature_k))
+    return found[:FRAMES_PER_TRAJECTORY]
+
+
+def train(folder: Path, temperatures_k: list[float], labeller: GpawLabeller) -> None:
+    references = list(label_frames(binaries(), labeller, folder / "L" / "binaries").labelled)
+    cells = {f"{n}-{r}": ranked(name)[r - 1] for n, name in PARENTS.items() for r in TRAINED_RANKS}
+    model, labels = "chgnet", []
+    for temperature in temperatures_k:
+        starts = {name: (atoms, temperature) for name, atoms in cells.items()}
+        settings = dynamics(temperature, npt_ps=12, nvt_ps=2, production_ps=12)
+        runs = moved(folder / "md" / f"{temperature:g}", starts, load_potential(model), settings)
+        frames = [f for n, run in runs.items() for f in furthest(run, f"{n}-{temperature:g}K", temperature)]
+        labels += label_frames(frames, labeller, folder / "L" / f"{temperature:g}", at_once=2).labelled
+        held_out = {f"{n}-{TRAINED_RANKS[-1]}-{temperature:g}K" for n in PARENTS}
+        done = finetune(
+            [one for one in labels if one.frame.group not in held_out],
+            [one for one in labels if one.frame.group in held_out],
+            folder / "T" / f"{temperature:g}",
+            TrainingSettings(epochs=60, patience=25),
+            references=references,
+        )
+        model = str(done.checkpoint)
+        print(f"{temperature:g} K", done.best, done.references)
+    write_labels(folder / "train.extxyz", [*references, *labels])
+
+
+def mixed(base: Atoms, x: float, seed: int) -> Atoms:
+    """Halides of an ordered cell drawn anew for Li3YCl(6-x)Br(x), the cell scaled to the volume between."""
+    places = np.flatnonzero(np.isin(base.symbols, HALIDES))
+    bromine = set(np.random.default_rng(seed).permutation(places)[: round(x / 6 * len(places))].tolist())
+    symbols = [
+        ("Br" if i in bromine else "Cl") if symbol in HALIDES else symbol
+        for i, symbol in enumerate(base.get_chemical_symbols())
+    ]
+    atoms = Atoms(symbols, positions=base.positions, cell=base.cell, pbc=True)
+    volume = (VOLUME_OF_BR * x + VOLUME_OF_CL * (6 - x)) / 6
+    atoms.set_cell(atoms.cell * (volume / (base.get_volume() / len(base))) ** (1 / 3), scale_atoms=True)
+    return atoms
+
+
+def test(folder: Path, model: str, labeller: GpawLabeller) -> None:
+    potential = load_potential(model)
+    chloride, bromide = ranked(PARENTS["LYC"]), ranked(PARENTS["LYB"])
+    starts: dict[str, dict[str, tuple[Atoms, float]]] = {"mixed": {}, "ends": {}}
+    for k, t in enumerate(TEST_TEMPERATURES_K):
+        starts["ends"][f"LYC-3-{t}K"] = chloride[TESTED_RANK - 1 if k % 2 else TESTED_RANK], float(t)
+        starts["ends"][f"LYB-3-{t}K"] = bromide[TESTED_RANK - 1], float(t)
+        for x in MIXED_X:
+            base = bromide[TESTED_RANK - 1 if k % 2 else TESTED_RANK - 2]
+            starts["mixed"][f"LYCB-{x:g}-{t}K"] = mixed(base, x, 100 + k), float(t)
+    settings = dynamics(300.0, npt_ps=6, nvt_ps=0, production_ps=3)
+    for name, ours in starts.items():
+        frames = []
+        for run, path in moved(folder / "test" / name, ours, potential, settings).items():
+            last = gather_frames([open_trajectory(path)])
+            atoms = last.atoms(last.n_frames - 1)
+            atoms.wrap()
+            frames.append(Frame(atoms=atoms, group=run, temperature_k=ours[run][1]))
+        publish(folder, name, label_frames(frames, labeller, folder / "L" / f"test-{name}", at_once=2).labelled)
+    frames = [rest(bromide[1 if k % 2 else 2], k / 2, 200 + k, "C2/m", potential) for k in range(13)]
+    frames += [rest(chloride[TESTED_RANK - 1], k, 300 + k, "P-3m1", potential) for k in range(7)]
+    found = label_frames(frames, labeller, folder / "L" / "test-equilibrium", at_once=2)
+    publish(folder, "equilibrium", found.labelled)
+
+
+def rest(base: Atoms, x: float, seed: int, phase: str, potential: Potential) -> Frame:
+    relaxed = relax(mixed(base, x, seed), potential, RankingSettings(max_steps=400)).atoms
+    return Frame(atoms=relaxed, group=f"{phase}-x{x:g}")
+
+
+def publish(folder: Path, name: str, labelled: tuple[LabelledFrame, ...]) -> None:
+    write_labels(folder / f"test-{name}.extxyz", labelled)
+    print(name, len(read_labels(folder / f"test-{name}.extxyz")), "labels")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("train", "test"))
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--rounds", default="200,400,600")
+    parser.add_argument("--model", default="halion-LYCB-600K")
+    options = parser.parse_args()
+    labeller = GpawLabeller(LabelSettings())
+    if options.what == "train":
+        train(options.folder, [float(word) for word in options.rounds.split(",")], labeller)
+    else:
+        test(options.folder, options.model, labeller)
+
+
+if __name__ == "__main__":
+    main()
