@@ -115,3 +115,10 @@ def test_a_mechanism_without_its_grids_reads_back():
     assert again.verdict == found.verdict and again.network.by_kind == found.network.by_kind
     assert np.array_equal(again.network.hop_diffusivity, found.network.hop_diffusivity)
     assert to_record(again) == to_record(found)
+
+
+def test_a_change_known_for_the_material_is_said_where_the_runs_cannot_show_it():
+    runs = [run_at(t, 1e-3 * math.exp(t / 100)) for t in (450.0, 500.0, 550.0, 600.0)]
+    said = summarise_runs(runs, SETTINGS, expected_change_k=420.0)
+    assert "known to change near 420 K, which these runs cannot show" in said.regimes.words
+    assert "known to change" not in summarise_runs(runs, SETTINGS).regimes.words

@@ -7,7 +7,7 @@ from halion.orderings.types import Composition
 from halion.potentials.shipped import SHIPPED
 from halion.settings import StudySettings
 
-__all__ = ["caveats_of"]
+__all__ = ["caveats_of", "known_change_k"]
 
 # The names under which the pretrained weights are known; with a path behind them they are fine-tuned ones.
 _PRETRAINED = ("chgnet", "chgnet-0.3.0", "chgnet-torch", "chgnet-float64", "chgnet-reference")
@@ -70,15 +70,21 @@ def _finetuned(settings: StudySettings) -> str:
     return text.strip()
 
 
+def known_change_k(crystal: DisorderedCrystal) -> float | None:
+    """Temperature at which a material is known to change its activation energy: Li3YCl6, 420 K.
+
+    Source: Qi et al., Mater. Today Phys. 21, 100463 (2021), doi:10.1016/j.mtphys.2021.100463.
+    """
+    return 420.0 if set(crystal.composition) == {"Li", "Y", "Cl"} else None
+
+
 def _two_regimes(settings: StudySettings, crystal: DisorderedCrystal) -> str:
-    if set(crystal.composition) != {"Li", "Y", "Cl"}:
-        return ""
-    report = settings.transport.report_temperature_k
-    if not report < 420.0 < max(settings.dynamics.temperatures_k):
+    change, report = known_change_k(crystal), settings.transport.report_temperature_k
+    if change is None or not report < change < max(settings.dynamics.temperatures_k):
         return ""
     return (
-        f"Li3YCl6 is known to change its activation energy near 420 K (Qi 2021); one straight line from above that "
-        f"to {report:g} K overestimates the conductivity."
+        f"Li3YCl6 is known to change its activation energy near {change:g} K (Qi 2021); one straight line from "
+        f"above that to {report:g} K overestimates the conductivity."
     )
 
 

@@ -19,7 +19,7 @@ from halion.records import from_record
 from halion.report import Failure, StudyResults, write_report
 from halion.settings import StudySettings
 from halion.study import extension, motion, structures
-from halion.study.caveats import caveats_of
+from halion.study.caveats import caveats_of, known_change_k
 from halion.study.context import Context, refusal_of
 from halion.study.engine import LocalEngine, default_workers
 from halion.study.inputs import crystal_of
@@ -145,7 +145,9 @@ def _transport(
     runs = motion.transport(folder, settings, current)
     charge = crystal.charges[settings.transport.mobile_species]
     ratios = motion.haven(folder, settings, current)
-    summary = summarise_runs(runs, settings.transport, charge=charge, haven=ratios)
+    summary = summarise_runs(
+        runs, settings.transport, charge=charge, haven=ratios, expected_change_k=known_change_k(crystal)
+    )
     return {
         "runs": runs,
         "arrhenius": summary.arrhenius,

@@ -55,6 +55,7 @@ def summarise_runs(
     *,
     charge: float = 1.0,
     haven: Sequence[HavenRatio] = (),
+    expected_change_k: float | None = None,
 ) -> TransportSummary:
     """Everything that the runs say together at the report temperature.
 
@@ -64,6 +65,7 @@ def summarise_runs(
         charge: of one mobile ion, e.
         haven: Haven ratios of the runs, from `haven_ratio`. The best known one of a framework that held, at some
             hotter temperature, is taken to hold at the report temperature.
+        expected_change_k: where the material is known to change its activation energy.
     Checked by tests/transport/test_transport_summary.py.
     """
     moved = [run for run in runs if run.is_diffusive]
@@ -79,7 +81,7 @@ def summarise_runs(
         arrhenius=line,
         conductivity=conductivity_at(line, runs, wanted, charge=charge),
         published=paper_compat(runs, wanted, charge=charge) if moved else None,
-        regimes=compare_regimes(runs, wanted) if line is not None else None,
+        regimes=compare_regimes(runs, wanted, expected_change_k=expected_change_k) if line is not None else None,
         influence=leave_one_out(runs, wanted) if line is not None else (),
         anisotropy=directions,
         plan=_plan(runs, settings) if moved else None,
