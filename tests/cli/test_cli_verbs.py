@@ -158,6 +158,10 @@ def test_transport_of_foreign_trajectories(capfd, tmp_path):
     sigma = found["conductivity"]
     assert sigma["low_ms_per_cm"] < sigma["conductivity_ms_per_cm"] < sigma["high_ms_per_cm"]
     assert sorted(path.name for path in (tmp_path / "tables").iterdir()) == [
+        "density-1-500.CHGCAR",
+        "density-1-500.cube",
+        "density-2-700.CHGCAR",
+        "density-2-700.cube",
         "msd-1-500.csv",
         "msd-2-700.csv",
         "summary.csv",

@@ -14,6 +14,8 @@ from halion.cli.terminal import Shown, Table, Watcher
 from halion.errors import SettingsError
 
 if TYPE_CHECKING:
+    from halion.dynamics import Trajectory
+    from halion.settings import TransportSettings
     from halion.transport import Conductivity, RunTransport, TransportSummary
 
 __all__ = ["command"]
@@ -65,7 +67,8 @@ def command(
         float | None, typer.Option(metavar="K", help="Temperature of the conductivity. (default: 300)")
     ] = None,
     folder: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="New folder for the tables: each msd, and the summary.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="New folder: each msd, the summary, densities as cube and CHGCAR."),
     ] = None,
     as_json: AsJson = False,
 ) -> Shown:
@@ -104,7 +107,7 @@ def command(
         runs, *_ = analyse_trajectories(loaded, settings, charge=ion_charge)
         ratios = [haven_ratio(one, settings) for one in loaded if set(one.symbols) != {settings.mobile_species}]
         summary = summarise_runs(runs, settings, charge=ion_charge, haven=ratios)
-    files = _write(runs, folder) if folder else []
+    files = [*_write(runs, folder), *_densities(loaded, settings, folder)] if folder else []
     record = _record(runs, summary) | {"files": [str(path) for path in files]}
     return Shown(record=record, text=_text(runs, summary), as_json=as_json)
 
@@ -135,6 +138,21 @@ def _write(runs: Sequence[RunTransport], folder: Path) -> list[Path]:
     tables = {f"msd-{k}-{Path(run.source).stem}.csv": run_rows(run) for k, run in enumerate(runs, 1)}
     tables["summary.csv"] = summary_rows(runs)
     return [write_text(folder / name, csv_text(rows)) for name, rows in tables.items()]
+
+
+def _densities(loaded: Sequence[Trajectory], settings: TransportSettings, folder: Path) -> list[Path]:
+    """Where the mobile ions were, for VESTA and the like: a cube file and a CHGCAR of each run."""
+    from halion.transport import ion_density, write_chgcar, write_cube
+
+    files = []
+    for k, trajectory in enumerate(loaded, 1):
+        density = ion_density(trajectory, settings.mobile_species)
+        stem = folder / f"density-{k}-{Path(trajectory.source).stem}"
+        for write, ending in ((write_cube, ".cube"), (write_chgcar, ".CHGCAR")):
+            path = stem.with_name(stem.name + ending)
+            write(density, path)
+            files.append(path)
+    return files
 
 
 def _record(runs: Sequence[RunTransport], summary: TransportSummary) -> dict[str, Any]:
