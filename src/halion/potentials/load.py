@@ -46,7 +46,7 @@ def load_potential(name: str, *, device: str = "cpu", threads: int | None = None
         name: "chgnet" (the pretrained 0.3.0 on the fastest engine; also "chgnet-0.3.0"), "chgnet-torch" (in plain
             torch), "chgnet-float64" (in double precision, to check the others), "chgnet-reference" (chgnet's own
             ASE calculator), the path of a fine-tuned CHGNet checkpoint or one of these names with it, as
-            "chgnet-float64:PATH"; "halion-LYCB-400K" and the like, fine-tuned by halion (see `shipped`); "7net-0",
+            "chgnet-float64:PATH"; "halion-LYCB-600K" and the like, fine-tuned by halion (see `shipped`); "7net-0",
             "7net-l3i5", "7net-mf-0" (its PBE), "sevenn:PATH" or "sevenn:PATH@MODAL" (extra `sevenn`); "m3gnet" or
             "matgl:PATH" (extra `matgl`).
         device: "cpu" or "cuda".

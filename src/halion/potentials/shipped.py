@@ -39,11 +39,23 @@ _LYCB = frozenset({"Li", "Y", "Cl", "Br"})
 
 # The last one is the best.
 SHIPPED: dict[str, Shipped] = {
+    "halion-lycb-200k": Shipped(
+        file="halion-LYCB-200K.pth.tar",
+        sha256="021ca4164738dac0749441235460f7612f19ecc07f923a4d4acb5688f1710014",
+        elements=_LYCB,
+        highest_temperature_k=200.0,
+    ),
     "halion-lycb-400k": Shipped(
         file="halion-LYCB-400K.pth.tar",
         sha256="b8c81961e941023179c250d763ddd2a316ad8c0989819807be07958e7c2e6ab5",
         elements=_LYCB,
         highest_temperature_k=400.0,
+    ),
+    "halion-lycb-600k": Shipped(
+        file="halion-LYCB-600K.pth.tar",
+        sha256="04f2cc945c2ee4f7be64dd8b596cb2e14d2bfc6e6192e596a887f0a11cfe43be",
+        elements=_LYCB,
+        highest_temperature_k=600.0,
     ),
 }
 
