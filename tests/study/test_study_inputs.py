@@ -10,7 +10,7 @@ from halion.errors import CrystalError, HalionError, OrderingError, SettingsErro
 from halion.orderings import composition_for
 from halion.study import plan_study, run_study
 from halion.study.caveats import caveats_of
-from halion.study.inputs import crystal_of
+from halion.study.inputs import crystal_of, dynamics_inputs
 from halion.study_file import resolve
 
 
@@ -85,3 +85,11 @@ def test_a_plan_counts_and_measures():
     assert plan.relaxation_hours[0] < plan.relaxation_hours[1]
     assert plan.disk_gib == pytest.approx(4 * 5440 * 30 * 12 / 2**30)
     assert plan.title == load_crystal("Li3YCl6").name
+
+
+def test_settings_that_older_steps_did_not_know_change_no_step_that_does_not_use_them():
+    wanted = resolve({"crystal": "Li3YBr6"}).dynamics
+    assert "correlate_every_steps" not in dynamics_inputs(wanted)
+    asked = wanted.model_copy(update={"correlate_every_steps": 10})
+    assert dynamics_inputs(asked)["correlate_every_steps"] == 10
+    assert dynamics_inputs(wanted).items() < dynamics_inputs(asked).items()

@@ -16,7 +16,7 @@ from halion.errors import SettingsError
 if TYPE_CHECKING:
     from halion.dynamics import Trajectory
     from halion.settings import TransportSettings
-    from halion.transport import Conductivity, RunTransport, TransportSummary
+    from halion.transport import Conductivity, HavenRatio, MobileIons, RunTransport, TransportSummary
 
 __all__ = ["command"]
 
@@ -88,7 +88,7 @@ def command(
     if folder:
         new_file(folder)
 
-    from halion.transport import analyse_trajectories, haven_ratio, read_trajectory, summarise_runs
+    from halion.transport import analyse_trajectories, mobile_ions, read_trajectory, summarise_runs
 
     with Watcher() as watcher:
         loaded = []
@@ -104,8 +104,9 @@ def command(
                 )
             )
         watcher("analysis", 0, 1)
-        runs, *_ = analyse_trajectories(loaded, settings, charge=ion_charge)
-        ratios = [haven_ratio(one, settings) for one in loaded if set(one.symbols) != {settings.mobile_species}]
+        ions = [mobile_ions(one, settings.mobile_species) for one in loaded]
+        runs, *_ = analyse_trajectories(loaded, settings, charge=ion_charge, ions=ions)
+        ratios = _haven_ratios(loaded, ions, settings)
         summary = summarise_runs(runs, settings, charge=ion_charge, haven=ratios)
     files = [*_write(runs, folder), *_densities(loaded, settings, folder)] if folder else []
     record = _record(runs, summary) | {"files": [str(path) for path in files]}
@@ -138,6 +139,19 @@ def _write(runs: Sequence[RunTransport], folder: Path) -> list[Path]:
     tables = {f"msd-{k}-{Path(run.source).stem}.csv": run_rows(run) for k, run in enumerate(runs, 1)}
     tables["summary.csv"] = summary_rows(runs)
     return [write_text(folder / name, csv_text(rows)) for name, rows in tables.items()]
+
+
+def _haven_ratios(
+    loaded: Sequence[Trajectory], ions: Sequence[MobileIons], settings: TransportSettings
+) -> list[HavenRatio]:
+    """Of each run that has a framework: without one, nothing moves against anything."""
+    from halion.transport import haven_ratio
+
+    return [
+        haven_ratio(one, settings, of_it)
+        for one, of_it in zip(loaded, ions, strict=True)
+        if set(one.symbols) != {settings.mobile_species}
+    ]
 
 
 def _densities(loaded: Sequence[Trajectory], settings: TransportSettings, folder: Path) -> list[Path]:

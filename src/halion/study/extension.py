@@ -15,6 +15,7 @@ from halion.settings import StudySettings
 from halion.study import motion
 from halion.study.context import Context, refusal_of, run_steps
 from halion.study.engine import LocalEngine
+from halion.study.inputs import dynamics_inputs
 from halion.study.jobs import extension_job, read_progress
 from halion.study.run_folder import RunFolder
 from halion.study.step import Step
@@ -152,7 +153,7 @@ def _longer(
             "earlier": f"../../../{first.folder.relative_to(folder.step_folder())}",
             "temperature_k": target[0],
             "ps": target[1],
-            "settings": settings.dynamics.model_dump(mode="json"),
+            "settings": dynamics_inputs(settings.dynamics),
             "device": settings.machine.device,
         },
     )

@@ -1,12 +1,14 @@
-"""The crystal of a study, checked against its settings before anything is computed."""
+"""What a study starts from: its crystal, checked against the settings, and settings as inputs of steps."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from halion.crystal import DisorderedCrystal, load_crystal
 from halion.errors import SettingsError
-from halion.settings import StudySettings
+from halion.settings import DynamicsSettings, StudySettings
 
-__all__ = ["crystal_of"]
+__all__ = ["crystal_of", "dynamics_inputs"]
 
 
 def crystal_of(settings: StudySettings) -> DisorderedCrystal:
@@ -26,3 +28,14 @@ def crystal_of(settings: StudySettings) -> DisorderedCrystal:
             fix="name the ion that moves: --set transport.mobile_species=Na, or in the study file",
         )
     return crystal
+
+
+def dynamics_inputs(settings: DynamicsSettings) -> dict[str, Any]:
+    """Settings of the dynamics as inputs of a step.
+
+    What older steps did not know is left out where it is not asked for: they stay as good as they were.
+    """
+    wanted = settings.model_dump(mode="json")
+    if settings.correlate_every_steps is None:
+        del wanted["correlate_every_steps"]
+    return wanted

@@ -17,6 +17,7 @@ from halion.records import from_record, to_record
 from halion.settings import StudySettings, TransportSettings
 from halion.study.context import Context, refusal_of, run_steps
 from halion.study.engine import LocalEngine
+from halion.study.inputs import dynamics_inputs
 from halion.study.jobs import dynamics_job, read_progress
 from halion.study.run_folder import RunFolder
 from halion.study.step import Step
@@ -45,7 +46,7 @@ __all__ = [
 
 def dynamics_steps(folder: RunFolder, settings: StudySettings, table: Ranking) -> dict[float, Step]:
     """One step per temperature, from the best ordering."""
-    wanted = settings.dynamics.model_dump(mode="json")
+    wanted = dynamics_inputs(settings.dynamics)
     return {
         temperature_k: Step(
             folder.step_folder("5-dynamics", f"{temperature_k:g}K"),
@@ -155,7 +156,7 @@ def trajectory_of(folder: RunFolder, step: Step) -> Trajectory:
     """The production of a finished step."""
     path = Path(os.path.normpath(step.folder / step.value()["trajectory"]))
     # Where the folder lies is no part of a result.
-    return replace(open_trajectory(path), source=str(path.relative_to(folder.path)))
+    return replace(open_trajectory(path, in_memory=False), source=str(path.relative_to(folder.path)))
 
 
 def read_equilibration(step: Step) -> Equilibration | None:

@@ -172,7 +172,11 @@ def _on_the_error(verdict: Verdict, fit: RunFit, n_ions: int, bound: float) -> t
 
 
 def analyse_trajectories(
-    trajectories: Sequence[Trajectory], settings: TransportSettings, *, charge: float = 1.0
+    trajectories: Sequence[Trajectory],
+    settings: TransportSettings,
+    *,
+    charge: float = 1.0,
+    ions: Sequence[MobileIons] = (),
 ) -> tuple[tuple[RunTransport, ...], Arrhenius | None, Conductivity | None]:
     """Every run, the Arrhenius line through those that diffused, and the conductivity at the report temperature.
 
@@ -180,10 +184,12 @@ def analyse_trajectories(
         trajectories: one per run, any temperatures.
         settings: of the analysis.
         charge: of one mobile ion, e.
+        ions: what `mobile_ions` gave for each, where it is there already.
     Returns:
         runs, Arrhenius line or None, conductivity or None (when no temperature is known).
     """
-    runs = tuple(analyse_run(trajectory, settings) for trajectory in trajectories)
+    known = ions or [None] * len(trajectories)
+    runs = tuple(analyse_run(one, settings, of_it) for one, of_it in zip(trajectories, known, strict=True))
     runs = with_replica_scatter(runs) if settings.error == "largest" else runs
     if not runs or not all(np.isfinite(run.temperature_k) for run in runs):
         return runs, None, None
