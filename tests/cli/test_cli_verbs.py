@@ -269,7 +269,7 @@ def test_doctor_finds_this_machine_ready(capfd):
     assert found["is_ready"]
     for name in ("python", "halion", "cores", "memory", "disk", "torch", "enumerator", "chgnet", "engine"):
         assert checks[name]["is_ok"] and checks[name]["is_required"], checks[name]
-    for name in ("sevenn", "matgl", "gpaw", "parsl", "vasp_std", "pw.x", "mpiexec", "gpu", "gpaw setups"):
+    for name in ("sevenn", "matgl", "gpaw", "parsl", "vasp_std", "pw.x", "mpiexec", "gpu"):
         assert not checks[name]["is_required"]
     for check in found["checks"]:
         assert bool(check["install"]) != check["is_ok"]
@@ -277,8 +277,10 @@ def test_doctor_finds_this_machine_ready(capfd):
 
 def test_doctor_says_how_to_install_what_is_missing(capfd, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("HALION_GPAW_PYTHON", str(tmp_path / "python"))
     found = answer(capfd, "doctor")
     checks = {check["name"]: check for check in found["checks"]}
+    assert checks["gpaw"]["install"].startswith("scripts/gpaw.sh")
     assert checks["mpiexec"]["install"] == "apt-get install openmpi-bin"
     assert checks["chromium"]["install"] == "apt-get install chromium"
 

