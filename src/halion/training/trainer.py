@@ -24,6 +24,7 @@ from halion.potentials.chgnet_model import load_model, weights_sha256
 from halion.progress import Progress, Stop, never, silent
 from halion.settings_learning import TrainingSettings
 from halion.training.checkpoint import save_checkpoint
+from halion.training.gradients import loss_and_gradients
 from halion.training.loss import Errors, errors_of, loss_of
 from halion.training.network import GraphedFrame, TrainableNetwork, graphed, predict
 from halion.training.references import ReferenceShift, fit_references
@@ -212,8 +213,7 @@ class _Run:
     def _step(self, batch: list[GraphedFrame], rate: float, where: str) -> float:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        loss = loss_of(self.network(batch), batch, self.settings)
-        gradients = torch.autograd.grad(loss, self.network.parameters(), allow_unused=True)
+        loss, gradients = loss_and_gradients(self.network, batch, lambda said: loss_of(said, batch, self.settings))
         if not all(bool(torch.isfinite(g).all()) for g in (loss, *gradients) if g is not None):
             raise PhysicsRefusal(
                 "the loss or its gradient is no longer a finite number",
@@ -223,7 +223,7 @@ class _Run:
         for parameter, gradient in zip(self.network.parameters(), gradients, strict=True):
             parameter.grad = gradient
         self.optimizer.step()
-        return float(loss.detach())
+        return float(loss)
 
     def _rate(self, step: int) -> float:
         """Half a cosine from the first learning rate to the last, over all steps."""
