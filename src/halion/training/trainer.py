@@ -138,7 +138,7 @@ class _Run:
             }
         )
         self.n_steps = settings.epochs * math.ceil(len(self.frames) / settings.batch_size)
-        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=settings.learning_rate)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=settings.learning_rate, fused=True)
         self.random = np.random.default_rng(settings.seed)
         self.history: list[Epoch] = []
         self.best_state: dict[str, torch.Tensor] = {}
@@ -214,7 +214,8 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         loss, gradients = loss_and_gradients(self.network, batch, lambda said: loss_of(said, batch, self.settings))
-        if not all(bool(torch.isfinite(g).all()) for g in (loss, *gradients) if g is not None):
+        every = torch.cat([one.flatten() for one in gradients if one is not None])
+        if not (math.isfinite(loss) and bool(torch.isfinite(every).all())):
             raise PhysicsRefusal(
                 "the loss or its gradient is no longer a finite number",
                 where=where,
