@@ -46,6 +46,7 @@ from halion.units import GPA_PER_EV_ANGSTROM3
 # chgnet's example of fine-tuning trains the last convolution, the weights of messages and the readout.
 CASES = {
     "all weights": (),
+    "all but embeddings and bases (halion's choice)": ("embeddings", "bases"),
     "last convolution and readout": tuple(b for b in BLOCKS if b not in ("message_weights", "atoms4", "readout")),
 }
 Stamp = tuple[float, float]  # clock, processor
@@ -205,7 +206,7 @@ def rows(frames: list[LabelledFrame], n_held_out: int, options: argparse.Namespa
 def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, default=32, help="for training")
+    parser.add_argument("--frames", type=int, default=24, help="for training")
     parser.add_argument("--held-out", type=int, default=8)
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--turns", type=int, default=2)

@@ -35,6 +35,7 @@ __all__ = [
     "Normalised",
     "fold",
     "fold_tensors",
+    "fold_weights",
 ]
 
 WIDTH = 64
@@ -157,12 +158,16 @@ def fold(model: CHGNet) -> FoldedWeights:
     Returns:
         float64 arrays; the model is not changed.
     """
-    weights = {name: tensor.detach().cpu().double() for name, tensor in model.state_dict().items()}
-    return _as_arrays(fold_tensors(weights))
+    return fold_weights(model.state_dict())
+
+
+def fold_weights(weights: Mapping[str, Tensor]) -> FoldedWeights:
+    """The same from the weights by their names in chgnet."""
+    return _as_arrays(fold_tensors({name: tensor.detach().cpu().double() for name, tensor in weights.items()}))
 
 
 def fold_tensors(weights: Mapping[str, Tensor]) -> FoldedWeights:
-    """The same from the weights by their names in chgnet, as tensors that can be differentiated by them."""
+    """The same as tensors that can be differentiated by them."""
     embedding = weights["bond_embedding.weight"]
     return FoldedWeights(
         atom_embedding=weights["atom_embedding.embedding.weight"],

@@ -3,7 +3,7 @@
 The weights are folded anew for every step (see `potentials.folded`), which is a few products of 64 x 64 matrices,
 and the network then runs with a third of chgnet's operations. Forces and stress are one derivative by the bond
 vectors, F_i = -sum_{b: centre i} g_b + sum_{b: neighbour i} g_b and sigma = (1/V) sum_b vec_b (x) g_b, kept
-differentiable.
+differentiable. How a training step comes by its gradient is in `gradients`.
 
 Method: Deng et al., Nat. Mach. Intell. 5, 1031 (2023), doi:10.1038/s42256-023-00716-3.
 """
@@ -19,10 +19,11 @@ from chgnet.model import CHGNet
 from torch import Tensor
 
 from halion.labels import LabelledFrame
-from halion.potentials.folded import fold_tensors
+from halion.potentials.cpu_engine import CpuEngine
+from halion.potentials.folded import FoldedWeights, fold_tensors, fold_weights
 from halion.potentials.torch_engine import as_tensors
 from halion.potentials.torch_graph import CrystalGraph, build_graph, join_graphs
-from halion.potentials.torch_network import site_energies
+from halion.potentials.torch_network import Frequencies, site_energies
 from halion.training.blocks import trainable_names
 
 __all__ = ["GraphedFrame", "Predicted", "TrainableNetwork", "graphed", "predict"]
@@ -41,11 +42,13 @@ class GraphedFrame:
 
     Attributes:
         graph: bonds and angles.
-        volume: Angstrom^3.
+        positions, cell: (n_atoms, 3), (3, 3) Angstrom. volume: Angstrom^3.
         energy: eV. forces: (n_atoms, 3) eV/Angstrom. stress: (3, 3) eV/Angstrom^3.
     """
 
     graph: CrystalGraph
+    positions: np.ndarray
+    cell: np.ndarray
     volume: float
     energy: float
     forces: np.ndarray
@@ -115,6 +118,22 @@ class TrainableNetwork:
                 tensor.copy_(state[name])
         self._references = self.weights[_REFERENCES][0].detach().double()
 
+    def folded(self) -> tuple[FoldedWeights, Frequencies]:
+        """The folded weights and the frequencies of the bases, differentiable by the trained weights."""
+        radial, near, angles = (self.weights[name].double() for name in _FREQUENCIES)
+        return fold_tensors(self.weights), (radial, near, angles)
+
+    def engine(self) -> CpuEngine | None:
+        """The compiled engine with the weights of this moment; None where the network is not for it."""
+        if self.device.type != "cpu" or self.dtype != torch.float32:
+            return None
+        return CpuEngine(fold_weights(self.weights), threads=torch.get_num_threads(), skin=0.0)
+
+    def batch(self, frames: Sequence[GraphedFrame]) -> tuple[CrystalGraph, Tensor]:
+        """One graph of tensors, and volumes (n_frames,)."""
+        volumes = torch.tensor([frame.volume for frame in frames], dtype=torch.float64, device=self.device)
+        return as_tensors(join_graphs([frame.graph for frame in frames]), self.device, torch.float64), volumes
+
     def __call__(self, frames: Sequence[GraphedFrame], *, differentiable: bool = True) -> Predicted:
         """Energy, forces and stress of a batch.
 
@@ -122,11 +141,9 @@ class TrainableNetwork:
             frames: their labels are not looked at.
             differentiable: whether a loss on forces and stress will be differentiated by the weights.
         """
-        graph = as_tensors(join_graphs([frame.graph for frame in frames]), self.device, torch.float64)
-        volumes = torch.tensor([frame.volume for frame in frames], dtype=torch.float64, device=self.device)
+        graph, volumes = self.batch(frames)
         with torch.set_grad_enabled(True):
-            folded = fold_tensors(self.weights)
-            frequencies = tuple(self.weights[name].double() for name in _FREQUENCIES)
+            folded, frequencies = self.folded()
             vectors = graph.vectors.requires_grad_(True)
             sites = site_energies(folded, frequencies, graph, vectors).double()
             (slopes,) = torch.autograd.grad(sites.sum(), vectors, create_graph=differentiable)
@@ -151,6 +168,8 @@ def graphed(labelled: Sequence[LabelledFrame]) -> list[GraphedFrame]:
     return [
         GraphedFrame(
             graph=build_graph(one.frame.atoms.numbers, one.frame.atoms.positions, one.frame.atoms.cell.array),
+            positions=one.frame.atoms.positions,
+            cell=one.frame.atoms.cell.array,
             volume=float(one.frame.atoms.get_volume()),
             energy=one.label.energy,
             forces=one.label.forces,
@@ -162,12 +181,28 @@ def graphed(labelled: Sequence[LabelledFrame]) -> list[GraphedFrame]:
 
 def predict(network: TrainableNetwork, frames: Sequence[GraphedFrame], batch_size: int) -> Predicted:
     """The same for many frames, batch by batch, nothing kept for a gradient."""
+    engine = network.engine()
     parts = [
-        network(frames[start : start + batch_size], differentiable=False)
-        for start in range(0, len(frames), batch_size)
+        network(part, differentiable=False) if engine is None else _evaluated(engine, part)
+        for part in (frames[start : start + batch_size] for start in range(0, len(frames), batch_size))
     ]
     return Predicted(
         energies=torch.cat([part.energies.detach() for part in parts]),
         forces=torch.cat([part.forces.detach() for part in parts]),
         stresses=torch.cat([part.stresses.detach() for part in parts]),
+    )
+
+
+def _evaluated(engine: CpuEngine, frames: Sequence[GraphedFrame]) -> Predicted:
+    said = engine.evaluate(
+        np.concatenate([frame.graph.numbers for frame in frames]),
+        np.concatenate([frame.positions for frame in frames]),
+        np.stack([frame.cell for frame in frames]),
+        np.array([frame.n_atoms for frame in frames]),
+    )
+    volumes = np.array([frame.volume for frame in frames])[:, None, None]
+    return Predicted(
+        energies=torch.from_numpy(said.energies),
+        forces=torch.from_numpy(said.forces),
+        stresses=torch.from_numpy((said.virials + said.virials.transpose(0, 2, 1)) / (2 * volumes)),
     )

@@ -24,6 +24,7 @@ from halion.potentials.chgnet_model import load_model, weights_sha256
 from halion.progress import Progress, Stop, never, silent
 from halion.settings_learning import TrainingSettings
 from halion.training.checkpoint import save_checkpoint
+from halion.training.gradients import loss_and_gradients
 from halion.training.loss import Errors, errors_of, loss_of
 from halion.training.network import GraphedFrame, TrainableNetwork, graphed, predict
 from halion.training.references import ReferenceShift, fit_references
@@ -137,7 +138,7 @@ class _Run:
             }
         )
         self.n_steps = settings.epochs * math.ceil(len(self.frames) / settings.batch_size)
-        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=settings.learning_rate)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=settings.learning_rate, fused=True)
         self.random = np.random.default_rng(settings.seed)
         self.history: list[Epoch] = []
         self.best_state: dict[str, torch.Tensor] = {}
@@ -212,9 +213,9 @@ class _Run:
     def _step(self, batch: list[GraphedFrame], rate: float, where: str) -> float:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        loss = loss_of(self.network(batch), batch, self.settings)
-        gradients = torch.autograd.grad(loss, self.network.parameters(), allow_unused=True)
-        if not all(bool(torch.isfinite(g).all()) for g in (loss, *gradients) if g is not None):
+        loss, gradients = loss_and_gradients(self.network, batch, lambda said: loss_of(said, batch, self.settings))
+        every = torch.cat([one.flatten() for one in gradients if one is not None])
+        if not (math.isfinite(loss) and bool(torch.isfinite(every).all())):
             raise PhysicsRefusal(
                 "the loss or its gradient is no longer a finite number",
                 where=where,
@@ -223,7 +224,7 @@ class _Run:
         for parameter, gradient in zip(self.network.parameters(), gradients, strict=True):
             parameter.grad = gradient
         self.optimizer.step()
-        return float(loss.detach())
+        return float(loss)
 
     def _rate(self, step: int) -> float:
         """Half a cosine from the first learning rate to the last, over all steps."""
