@@ -294,3 +294,15 @@ def test_plan_and_run_take_the_same_options():
     assert plan == run
     assert set(StudyOverrides.__dataclass_fields__) <= run
     assert study_options.__all__
+
+
+def test_a_crystal_with_a_fine_tuned_potential_takes_it_unless_another_is_named():
+    chosen = study_settings("Li3YBr6", StudyOverrides())
+    assert chosen.dynamics.potential == chosen.ranking.potential == "halion-lycb-600k"
+    # Its framework holds where pretrained CHGNet's melts, so a quick study goes hotter; other presets say themselves.
+    assert chosen.dynamics.temperatures_k == (500.0, 565.0, 650.0, 750.0)
+    assert study_settings("Li3YBr6", StudyOverrides(preset="paper")).dynamics.temperatures_k[0] == 400.0
+    named = study_settings("Li3YBr6", StudyOverrides(potential="chgnet"))
+    assert (named.dynamics.potential, named.dynamics.temperatures_k[-1]) == ("chgnet", 580.0)
+    given = study_settings("Li3YCl6", StudyOverrides(temperatures="400,600"))
+    assert given.dynamics.temperatures_k == (400.0, 600.0)

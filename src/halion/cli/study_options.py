@@ -145,7 +145,7 @@ def study_settings(source: str, overrides: StudyOverrides) -> StudySettings:
 def _with_best_potential(settings: StudySettings, values: dict[str, Any]) -> StudySettings:
     """Where nobody names a potential, the one that was fine-tuned for the crystal's elements, if there is one."""
     from halion.crystal import load_crystal
-    from halion.potentials import shipped_for
+    from halion.potentials import SHIPPED, shipped_for
 
     try:
         name = shipped_for(load_crystal(settings.crystal).composition)
@@ -153,12 +153,17 @@ def _with_best_potential(settings: StudySettings, values: dict[str, Any]) -> Stu
         return settings
     if name is None:
         return settings
-    changed = {
-        section: getattr(settings, section).model_copy(update={"potential": name})
+    own, dynamics = SHIPPED[name], values.get("dynamics", {})
+    changed: dict[str, dict[str, Any]] = {
+        section: {"potential": name}
         for section in ("ranking", "dynamics")
         if "potential" not in values.get(section, {})
     }
-    return settings.model_copy(update=changed)
+    if settings.preset == "quick" and "dynamics" in changed and "temperatures_k" not in dynamics:
+        changed["dynamics"]["temperatures_k"] = own.quick_temperatures_k
+    return settings.model_copy(
+        update={section: getattr(settings, section).model_copy(update=new) for section, new in changed.items()}
+    )
 
 
 def _settings_of_folder(folder: Path, values: dict[str, Any]) -> StudySettings:

@@ -27,12 +27,14 @@ class Shipped:
         sha256: of the file.
         elements: that it was fine-tuned for.
         highest_temperature_k: of the frames that it learned from.
+        quick_temperatures_k: of a quick study: even in 1/T, where ions hop in 100 ps and the framework holds.
     """
 
     file: str
     sha256: str
     elements: frozenset[str]
     highest_temperature_k: float
+    quick_temperatures_k: tuple[float, ...] = (500.0, 565.0, 650.0, 750.0)
 
 
 _LYCB = frozenset({"Li", "Y", "Cl", "Br"})
