@@ -156,6 +156,14 @@ def test_what_leaves_its_sites(cl, y, leaving, melted):
     assert is_melted(curves, 100, SPACING) == melted
 
 
+def test_octahedra_that_turn_among_resting_cations_are_no_melt():
+    """Li3YBr6 at 650 K, fine-tuned: four of 24 Br changed places (MSD to 2.3, growing); Y shook from 0.3 to 0.5."""
+    br, y = 2.3 * LAGS / LAGS[-1], 0.3 + 0.2 * LAGS / LAGS[-1]
+    assert leaving_elements({"Br": br, "Y": y}, 100, 3.6)
+    assert not is_melted({"Br": br, "Y": y}, 100, 3.6)
+    assert is_melted({"Br": br, "Y": 2 * y}, 100, 3.6)  # now beyond 2 (0.15 * 3.6)^2 = 0.58: Y is leaving as well
+
+
 def test_a_sublattice_that_rests_after_it_left_is_part_of_the_melt():
     """Li3YBr6 at 580 K with pretrained CHGNet, 100 ps: Br came to rest at 8.3 Angstrom^2, Y went on to 9.1."""
     br = np.minimum(8.3, 16.0 * LAGS / LAGS[-1])

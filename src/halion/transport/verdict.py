@@ -39,6 +39,7 @@ _FEWEST_HOPPED = 0.2
 # mean squared displacement of 2 (0.15 d)^2 = 0.045 d^2. At (0.4 d)^2 = 0.16 d^2, still growing, atoms have left
 # their sites: no vibration reaches it. One sublattice may do so while another keeps its sites (anions that change
 # places among fixed cations): that disturbs a run, but it is a melt only when its atoms have moved by d on average.
+_LINDEMANN_FRACTION = 0.15
 _MELTED_FRACTION = 0.4
 _SUBLATTICE_FRACTION = 1.0
 _STILL_GROWING = 1.2
@@ -140,14 +141,18 @@ def is_melted(framework_msd: Mapping[str, FloatArray], last: int, spacing: float
     """Whether the framework as a whole has left its sites.
 
     It has when some element leaves its sites while every other has left them too (its MSD is beyond the limit,
-    though it may rest now) or is on its way (its MSD still grows), or when one sublattice alone has moved by the
-    distance of its neighbours. Arguments as `leaving_elements`.
+    though it may rest now) or is on its way (its MSD still grows and is beyond 2 (0.15 spacing)^2, Lindemann's
+    vibration of a melting crystal), or when one sublattice alone has moved by the distance of its neighbours.
+    Arguments as `leaving_elements`.
     """
     leaving = leaving_elements(framework_msd, last, spacing)
     if not leaving:
         return False
     limit = _melting_limit(spacing)
-    all_move = all(msd[last] > limit or _is_growing(msd, last) for msd in framework_msd.values())
+    vibration = 2 * (_LINDEMANN_FRACTION * spacing) ** 2
+    all_move = all(
+        msd[last] > limit or (msd[last] > vibration and _is_growing(msd, last)) for msd in framework_msd.values()
+    )
     return all_move or max(leaving.values()) > (_SUBLATTICE_FRACTION * spacing) ** 2
 
 
