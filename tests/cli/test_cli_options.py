@@ -299,7 +299,7 @@ def test_plan_and_run_take_the_same_options():
 def test_a_crystal_with_a_fine_tuned_potential_takes_it_unless_another_is_named():
     chosen = study_settings("Li3YBr6", StudyOverrides())
     assert chosen.dynamics.potential == chosen.ranking.potential == "halion-lycb-600k"
-    # Its framework holds where pretrained CHGNet's melts, so a quick study goes hotter; other presets say themselves.
+    # Its Li hops more slowly than pretrained CHGNet's, so a quick study goes hotter; other presets say themselves.
     assert chosen.dynamics.temperatures_k == (500.0, 565.0, 650.0, 750.0)
     assert study_settings("Li3YBr6", StudyOverrides(preset="paper")).dynamics.temperatures_k[0] == 400.0
     named = study_settings("Li3YBr6", StudyOverrides(potential="chgnet"))

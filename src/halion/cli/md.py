@@ -44,6 +44,13 @@ def command(
     checkpoint_ps: Annotated[
         float | None, typer.Option(metavar="PS", help="Most time lost when killed. (default: 1)")
     ] = None,
+    correlate_every: Annotated[
+        int | None,
+        typer.Option(
+            metavar="STEPS",
+            help="Gather displacements every so many steps, for `halion transport --gathered`. (default: do not)",
+        ),
+    ] = None,
     potential: Potential = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of the velocities. (default: 0)")] = None,
     device: Device = None,
@@ -58,6 +65,7 @@ def command(
             timestep_fs=timestep_fs,
             store_every_steps=store_every,
             checkpoint_ps=checkpoint_ps,
+            correlate_every_steps=correlate_every,
             potential=potential,
             seed=seed,
         ),
@@ -99,6 +107,7 @@ def _stage(settings: DynamicsSettings, ensemble: str, start_temperature: float |
         store_every_steps=per_frame,
         checkpoint_every_steps=max(1, round(checkpoint / per_frame)) * per_frame,
         seed=settings.seed,
+        correlate_every_steps=settings.correlate_every_steps,
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from halion.cli.gathered import distinct_names, gathered_transport
 from halion.cli.options import AsJson, csv_text, given, new_file, numbers, room_settings
 from halion.cli.terminal import Shown, Table, Watcher
 from halion.errors import SettingsError
@@ -70,6 +71,9 @@ def command(
         Path | None,
         typer.Option(metavar="FOLDER", help="New folder: each msd, the summary, densities as cube and CHGCAR."),
     ] = None,
+    gathered: Annotated[
+        bool, typer.Option("--gathered", help="Use what `halion md --correlate-every` gathered, not the frames.")
+    ] = False,
     as_json: AsJson = False,
 ) -> Shown:
     """Compute diffusivity and conductivity of trajectories, with error bars and a verdict."""
@@ -83,6 +87,8 @@ def command(
             report_temperature_k=report_temperature,
         )
     ).transport
+    if gathered:
+        return gathered_transport(trajectories, settings, folder, as_json=as_json)
     ion_charge = _charge(settings.mobile_species, charge)
     known = _temperatures(temperatures, len(trajectories))
     if folder:
@@ -186,11 +192,12 @@ def _record(runs: Sequence[RunTransport], summary: TransportSummary) -> dict[str
 
 
 def _text(runs: Sequence[RunTransport], summary: TransportSummary) -> list[str | Table]:
-    rows = tuple(_row(run) for run in runs)
+    names = distinct_names([run.source for run in runs])
+    rows = tuple(_row(run, names[run.source]) for run in runs)
     headings = ("trajectory", "K", "ps", "D (cm^2/s)", "hops", "slope", "verdict")
     text: list[str | Table] = [Table(headings=headings, rows=rows)]
     for run in runs:
-        text += [f"{Path(run.source).name}: {reason}" for reason in run.reasons]
+        text += [f"{names[run.source]}: {reason}" for reason in run.reasons]
     if summary.anisotropy is not None:
         text.append(summary.anisotropy.verdict)
     if summary.arrhenius is not None:
@@ -201,7 +208,7 @@ def _text(runs: Sequence[RunTransport], summary: TransportSummary) -> list[str |
             for one in summary.influence
             if one.is_influential and math.isfinite(one.shift)
         ]
-    text += [f"{Path(one.source).name}: {one.verdict}" for one in summary.haven]
+    text += [f"{names.get(one.source, one.source)}: {one.verdict}" for one in summary.haven]
     if summary.regimes is not None:
         text.append(summary.regimes.words)
     if summary.conductivity is None:
@@ -210,12 +217,12 @@ def _text(runs: Sequence[RunTransport], summary: TransportSummary) -> list[str |
     return [*text, f"next: {summary.plan.words}"] if summary.plan is not None else text
 
 
-def _row(run: RunTransport) -> tuple[str, ...]:
+def _row(run: RunTransport, name: str) -> tuple[str, ...]:
     from halion.units import diffusivity_to_cm2_per_s as in_cm2
 
     value = f"{in_cm2(run.diffusivity):.2e} +- {in_cm2(run.diffusivity_std):.1e}"
     return (
-        Path(run.source).name,
+        name,
         f"{run.temperature_k:.0f}" if math.isfinite(run.temperature_k) else "?",
         f"{run.length_ps:g}",
         value if run.is_diffusive else f"< {in_cm2(run.upper_bound):.2e}",
