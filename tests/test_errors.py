@@ -20,6 +20,7 @@ EXIT_CODES = {
     "HalionError": 2,
     "InputError": 2,
     "Interrupted": 5,
+    "LabelError": 3,
     "MissingDependency": 4,
     "OrderingError": 2,
     "PhysicsRefusal": 3,
