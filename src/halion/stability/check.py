@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable
+from itertools import pairwise
 
+from ase.data import atomic_numbers
 from ase.formula import Formula
 
 from halion.errors import InputError
@@ -90,7 +92,7 @@ def _check_cell(point: PhasePoint, series: SeriesEnergies) -> None:
 
 
 def _check_twice(points: tuple[PhasePoint, ...]) -> None:
-    for first, second in zip(points, points[1:]):
+    for first, second in pairwise(points):
         if first.phase == second.phase and abs(first.x - second.x) < _SAME_X:
             raise InputError(
                 f"two points of one phase at one x, {first.energy:.6f} and {second.energy:.6f} eV/atom",
@@ -126,6 +128,6 @@ def check_formula(text: str) -> dict[str, int]:
         counts = Formula(text).count()
     except (ValueError, KeyError) as error:
         raise InputError(f"'{text}' is no chemical formula", fix="write it like LiCl or Li3YBr6") from error
-    if not counts:
+    if not counts or not set(counts) <= set(atomic_numbers) - {"X"}:
         raise InputError(f"'{text}' is no chemical formula", fix="write it like LiCl or Li3YBr6")
     return counts

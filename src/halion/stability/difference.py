@@ -226,7 +226,7 @@ def _drawn_roots(x: FloatArray, draws: FloatArray) -> FloatArray:
 
 def _of_draws(root: float, x: FloatArray, draws: FloatArray, correlation: float) -> TransitionError:
     if not np.ptp(draws, axis=0).any():  # an error of zero: every draw is the curve itself
-        same = {name: root for name in ("low95", "low68", "median", "high68", "high95")}
+        same = dict.fromkeys(("low95", "low68", "median", "high68", "high95"), root)
         return TransitionError(correlation=correlation, missing=0.0, several=0.0, **same)
     roots = _drawn_roots(x, draws)
     n = np.isfinite(roots).sum(axis=1)
