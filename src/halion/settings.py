@@ -35,6 +35,9 @@ class OrderingSettings(Settings):
         description="repeats of the refined cell along a, b, c, or a 3x3 matrix whose rows are the supercell's "
         "vectors; null: the best fit within max_atoms",
     )
+    cell: Literal["refined", "primitive"] = Field(
+        "refined", description="cell that supercells repeat: as refined, or its primitive cell where it is centred"
+    )
     max_atoms: int = Field(80, gt=0, description="largest ordered cell tried when supercell is null")
     closest_cations_angstrom: float = Field(
         2.5, ge=0, description="two cation sites closer than this are never filled together"
@@ -59,6 +62,11 @@ class OrderingSettings(Settings):
     )
     sample_size: int = Field(1000, gt=0, description="draws of a sample")
     seed: int = Field(0, ge=0, description="seed of a sample")
+
+    @property
+    def primitive(self) -> bool:
+        """Whether the crystal is taken in its primitive cell."""
+        return self.cell == "primitive"
 
     @field_validator("supercell", mode="before")
     @classmethod

@@ -15,6 +15,7 @@ from halion.cli.ordering_options import (
     MaxAtoms,
     OrderingOverrides,
     Pool,
+    Primitive,
     SampleBy,
     SampleSeed,
     SampleSize,
@@ -39,6 +40,7 @@ def command(
     crystal: Annotated[str, typer.Argument(help="A built-in material (Li3YBr6) or the path of a CIF.")],
     supercell: Supercell = None,
     max_atoms: MaxAtoms = None,
+    primitive: Primitive = False,
     shapes: Shapes = None,
     tolerance: Tolerance = None,
     pool: Pool = None,
@@ -68,6 +70,7 @@ def command(
     settings = OrderingOverrides(
         supercell=supercell,
         max_atoms=max_atoms,
+        primitive=primitive,
         shapes=shapes,
         tolerance=tolerance,
         pool=pool,
@@ -89,7 +92,7 @@ def command(
 
     from halion.crystal import load_crystal
 
-    loaded = load_crystal(crystal)
+    loaded = load_crystal(crystal, primitive=settings.primitive)
     if candidates:
         return candidates_shown(loaded, settings, as_json=as_json)
     part = _shard(shard)

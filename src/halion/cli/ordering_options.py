@@ -24,6 +24,10 @@ Supercell = Annotated[
     ),
 ]
 MaxAtoms = Annotated[int | None, typer.Option(metavar="N", help="Largest ordered cell tried. (default: 80)")]
+Primitive = Annotated[
+    bool,
+    typer.Option("--primitive", help="Supercells of the primitive cell, where the refined one is centred."),
+]
 Shapes = Annotated[
     str | None, typer.Option(metavar="all|diagonal", help="Supercells that are tried. (default: all)")
 ]
@@ -79,6 +83,7 @@ class OrderingOverrides:
 
     supercell: str | None = None
     max_atoms: int | None = None
+    primitive: bool = False
     shapes: str | None = None
     tolerance: float | None = None
     pool: str | None = None
@@ -99,6 +104,7 @@ class OrderingOverrides:
         values: dict[str, Any] = given(
             supercell=supercell_of(self.supercell, "--supercell"),
             max_atoms=self.max_atoms,
+            cell="primitive" if self.primitive else None,
             shapes=self.shapes,
             tolerance=self.tolerance,
             pool=None if self.pool is None else [word.strip() for word in self.pool.split(",") if word.strip()],

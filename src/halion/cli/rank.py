@@ -27,6 +27,7 @@ from halion.cli.ordering_options import (
     MaxAtoms,
     OrderingOverrides,
     Pool,
+    Primitive,
     SampleBy,
     SampleSeed,
     SampleSize,
@@ -52,6 +53,7 @@ def command(
     ],
     supercell: Supercell = None,
     max_atoms: MaxAtoms = None,
+    primitive: Primitive = False,
     shapes: Shapes = None,
     tolerance: Tolerance = None,
     pool: Pool = None,
@@ -110,6 +112,7 @@ def command(
     wanted = OrderingOverrides(
         supercell=supercell,
         max_atoms=max_atoms,
+        primitive=primitive,
         shapes=shapes,
         tolerance=tolerance,
         pool=pool,
@@ -162,7 +165,7 @@ def _arranged(
     from halion.records import to_record
     from halion.settings import SeriesSettings
 
-    crystal = load_crystal(source)
+    crystal = load_crystal(source, primitive=wanted.primitive)
     loaded = load_potential(settings.ranking.potential, device=settings.machine.device)
     with Watcher() as watcher, stop_on_signal() as stop:
         found = rank_mixed(
@@ -192,7 +195,7 @@ def _orderings(source: str, settings: OrderingSettings) -> OrderingSet:
 
     from halion.crystal import load_crystal
 
-    return made_orderings(load_crystal(source), settings, None)
+    return made_orderings(load_crystal(source, primitive=settings.primitive), settings, None)
 
 
 def _write(table: Ranking, folder: Path) -> list[Path]:

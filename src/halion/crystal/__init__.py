@@ -3,6 +3,7 @@
 from halion.crystal.builtin import builtin_crystal, builtin_names, load_crystal
 from halion.crystal.compare import CrystalComparison, compare_crystals
 from halion.crystal.describe import describe, orbit_table
+from halion.crystal.primitive import primitive_crystal
 from halion.crystal.read import read_crystal
 from halion.crystal.types import ClosePair, DisorderedCrystal, Orbit
 
@@ -17,5 +18,6 @@ __all__ = [
     "describe",
     "load_crystal",
     "orbit_table",
+    "primitive_crystal",
     "read_crystal",
 ]

@@ -11,6 +11,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from halion.crystal.cif_file import read_block
+from halion.crystal.primitive import primitive_crystal
 from halion.crystal.read import crystal_from_block, read_crystal
 from halion.crystal.types import DisorderedCrystal
 from halion.errors import CrystalError, nearest
@@ -52,13 +53,20 @@ def nearest_name(name: str) -> str:
     return hint.split("'")[1] if "'" in hint else "Li3YBr6"
 
 
-def load_crystal(name_or_path: Path | str) -> DisorderedCrystal:
+def load_crystal(name_or_path: Path | str, *, primitive: bool = False) -> DisorderedCrystal:
     """A built-in crystal by name, or a CIF by path; a name wins over a file of the same name.
 
+    Args:
+        name_or_path: either.
+        primitive: in its primitive cell, where the refined one is centred.
     Raises:
         CrystalError: neither; or the file cannot be used (see `read_crystal`).
     """
-    name = str(name_or_path)
+    found = _named(str(name_or_path))
+    return primitive_crystal(found) if primitive else found
+
+
+def _named(name: str) -> DisorderedCrystal:
     if name in builtin_names():
         return builtin_crystal(name)
     looks_like_path = "/" in name or "\\" in name or Path(name).suffix.lower() in {".cif", ".mcif", ".txt"}

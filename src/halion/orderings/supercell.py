@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from halion.crystal.primitive import centrings
 from halion.crystal.types import DisorderedCrystal
 from halion.errors import OrderingError
 from halion.orderings.composition import choose_composition
@@ -233,11 +234,14 @@ def _number_allowed(
 def no_size(crystal: DisorderedCrystal, max_atoms: int, reasons: list[OrderingError]) -> OrderingError:
     """Why there is no supercell at all."""
     if not reasons:
-        needed = math.ceil(crystal.n_atoms)
+        needed, smaller = math.ceil(crystal.n_atoms), math.ceil(crystal.n_atoms / len(centrings(crystal)))
+        fix = f"orderings: {{max_atoms: {needed}}}   (or more)"
+        if smaller < needed:
+            fix = f"orderings: {{cell: primitive}}   (a cell of {smaller} atoms); or {fix}"
         return OrderingError(
-            f"one cell of this crystal holds {crystal.n_atoms:.1f} atoms, more than the {max_atoms} allowed",
+            f"one cell of this crystal holds {crystal.n_atoms:.4g} atoms, more than the {max_atoms} allowed",
             where=crystal.name,
-            fix=f"orderings: {{max_atoms: {needed}}}   (or more)",
+            fix=fix,
         )
     first = reasons[0]
     return OrderingError(

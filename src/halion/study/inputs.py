@@ -6,9 +6,9 @@ from typing import Any
 
 from halion.crystal import DisorderedCrystal, load_crystal
 from halion.errors import SettingsError
-from halion.settings import DynamicsSettings, StudySettings
+from halion.settings import DynamicsSettings, OrderingSettings, StudySettings
 
-__all__ = ["crystal_of", "dynamics_inputs"]
+__all__ = ["crystal_of", "dynamics_inputs", "ordering_inputs"]
 
 
 def crystal_of(settings: StudySettings) -> DisorderedCrystal:
@@ -18,7 +18,7 @@ def crystal_of(settings: StudySettings) -> DisorderedCrystal:
         CrystalError: it cannot be used.
         SettingsError: it does not hold the mobile ion whose conductivity is asked for.
     """
-    crystal = load_crystal(settings.crystal)
+    crystal = load_crystal(settings.crystal, primitive=settings.orderings.primitive)
     mobile = settings.transport.mobile_species
     if mobile not in crystal.composition:
         raise SettingsError(
@@ -38,4 +38,12 @@ def dynamics_inputs(settings: DynamicsSettings) -> dict[str, Any]:
     wanted = settings.model_dump(mode="json")
     if settings.correlate_every_steps is None:
         del wanted["correlate_every_steps"]
+    return wanted
+
+
+def ordering_inputs(settings: OrderingSettings) -> dict[str, Any]:
+    """Settings of the orderings as inputs of a step; what older steps did not know as in `dynamics_inputs`."""
+    wanted = settings.model_dump(mode="json")
+    if not settings.primitive:
+        del wanted["cell"]
     return wanted

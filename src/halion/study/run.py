@@ -113,7 +113,7 @@ def collect_results(folder: RunFolder) -> StudyResults:
             where=str(folder.path),
             fix=f"halion status {folder.path}   (shows how far it is), or type its halion run command again",
         )
-    crystal = load_crystal(folder.crystal_source())
+    crystal = load_crystal(folder.crystal_source(), primitive=settings.orderings.primitive)
     found = load_orderings(folder.step_folder("1-orderings") / "orderings.h5")
     table = from_record(Ranking, Step(folder.step_folder("4-ranking"), {}).value())
     steps = motion.dynamics_steps(folder, settings, table)

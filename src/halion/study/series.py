@@ -22,6 +22,7 @@ from halion.ranking import (
 )
 from halion.records import from_record, to_record
 from halion.settings import OrderingSettings, RankingSettings, SeriesSettings
+from halion.study.inputs import ordering_inputs
 from halion.study.observe import Observer, unobserved
 from halion.study.orderings import make_orderings
 from halion.study.run_folder import RunFolder
@@ -83,7 +84,7 @@ def run_series(
 def _inputs(study: SeriesStudy) -> dict[str, object]:
     return {
         "parents": {name: to_record(replace(crystal, source="")) for name, crystal in study.parents.items()},
-        "orderings": study.orderings.model_dump(mode="json"),
+        "orderings": ordering_inputs(study.orderings),
         "ranking": study.ranking.model_dump(mode="json"),
         "series": study.series.model_dump(mode="json"),
         "device": study.device,

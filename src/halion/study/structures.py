@@ -20,6 +20,7 @@ from halion.records import from_record, to_record
 from halion.settings import StudySettings
 from halion.study.context import Context, refusal_of, run_steps
 from halion.study.engine import LocalEngine
+from halion.study.inputs import ordering_inputs
 from halion.study.jobs import read_progress, relax_job
 from halion.study.orderings import make_orderings
 from halion.study.run_folder import RunFolder
@@ -36,7 +37,7 @@ _READING = _CHOICE | {"temperature_k"}
 def orderings_step(folder: RunFolder, settings: StudySettings, crystal: DisorderedCrystal) -> Step:
     """The step that holds the distinct orderings."""
     same_anywhere = replace(crystal, source="")  # where the file lies is no part of a result
-    inputs = {"crystal": to_record(same_anywhere), "settings": settings.orderings.model_dump(mode="json")}
+    inputs = {"crystal": to_record(same_anywhere), "settings": ordering_inputs(settings.orderings)}
     return Step(folder.step_folder("1-orderings"), inputs)
 
 
