@@ -105,6 +105,10 @@ def test_cells_that_only_the_primitive_one_makes(argyrodite):
         compositions_for(argyrodite, OrderingSettings(max_atoms=40))
     assert "cell: primitive" in caught.value.fix and "13 atoms" in caught.value.fix
     small = primitive_crystal(argyrodite)
+    with pytest.raises(OrderingError, match="too close in every ordering") as caught:
+        compositions_for(small, OrderingSettings(max_atoms=30))
+    face = np.sqrt(2) * (0.183 - 0.024) * 9.85  # the next neighbours in a cage, 2.215 Angstrom
+    assert f"closest_cations_angstrom: {np.floor(face * 100) / 100:g}" in caught.value.fix
     (chosen,) = compositions_for(small, OrderingSettings(max_atoms=30, limit=10**9, closest_cations_angstrom=1.5))
     assert round(abs(np.linalg.det(chosen.supercell))) in (1, 2)
 

@@ -23,8 +23,10 @@ from halion.orderings.feasible import has_ordering
 from halion.orderings.lattice import cell_count, hermite_form, image_distances, is_diagonal
 from halion.orderings.pool import count_distinct_allowed
 from halion.orderings.pooled import pooled_compositions
+from halion.orderings.refusals import impossible
 from halion.orderings.search import distinct_up_to
 from halion.orderings.shapes import distinct_supercells
+from halion.orderings.stream import Question as ListingQuestion
 from halion.orderings.types import Composition, PairExclusion, Supercell
 from halion.settings import OrderingSettings
 
@@ -81,7 +83,7 @@ def choose_supercell(crystal: DisorderedCrystal, settings: OrderingSettings) -> 
             break  # larger deviations only from here on
         fits += question.first_fit(size)
     if not fits:
-        raise _too_many(crystal, settings)
+        raise _no_fit(question, sizes)
     least = min(fit.deviation for fit in fits)
     near = [fit for fit in fits if fit.deviation <= least + _SAME_DEVIATION]
     return min(near, key=lambda fit: fit.n_atoms).supercell
@@ -94,7 +96,7 @@ def _smallest_within(question: _Question, sizes: list[Size], tolerance: float) -
             if fit.deviation <= tolerance + _ROUNDING:
                 return fit.supercell
     if near:
-        raise _too_many(question.crystal, question.settings)
+        raise _no_fit(question, near)
     raise out_of_reach(question.crystal, question.settings, sizes)
 
 
@@ -251,12 +253,17 @@ def no_size(crystal: DisorderedCrystal, max_atoms: int, reasons: list[OrderingEr
     )
 
 
-def _too_many(crystal: DisorderedCrystal, settings: OrderingSettings) -> OrderingError:
+def _no_fit(question: _Question, sizes: list[Size]) -> OrderingError:
+    """Sizes there are, but none with orderings that can be listed: because sites are too close, or too many."""
+    crystal, settings = question.crystal, question.settings
+    smallest = min(sizes, key=lambda size: size.nearest.n_atoms).nearest
+    if question.exclusions and not has_ordering(crystal, smallest, question.exclusions):
+        return impossible(ListingQuestion.of(crystal, smallest, question.exclusions))
     kinds = "supercell" if settings.tolerance is None else f"supercell within {settings.tolerance:g}"
     return OrderingError(
         f"every {kinds} of at most {settings.max_atoms} atoms has more than {settings.limit} distinct orderings, "
         "or none",
         where=crystal.name,
-        fix="raise orderings.limit or orderings.max_atoms, lower orderings.closest_cations_angstrom, or draw a "
-        "sample (orderings.sample)",
+        fix="orderings: {sample: orderings}   (draws from them, each equally likely); or raise orderings.limit or "
+        "orderings.max_atoms, or lower orderings.closest_cations_angstrom",
     )
