@@ -1,20 +1,54 @@
 """Which phase is stable at which x, whether it mixes, and whether it decomposes."""
 
 from halion.stability.check import series_energies
+from halion.stability.configurations import (
+    ConfigurationalState,
+    Configurations,
+    configurational_state,
+    counted_entropy,
+    ideal_entropy,
+    ranking_configurations,
+)
+from halion.stability.decomposition import Compound, Decomposition, decompositions
 from halion.stability.difference import PhaseDifference, Transition, TransitionError, phase_difference
 from halion.stability.formation import FormationEnergies, FormationPoint, formation_energies
+from halion.stability.free_energy import FreeEnergyCurve, FreeEnergyModel, Gap, common_tangents, free_energy_curve
+from halion.stability.hull import Hull, HullPoint, convex_hull, lower_hull
+from halion.stability.mixing import CriticalPoint, MixingFit, critical_point, fit_mixing
 from halion.stability.types import EnergyError, PhasePoint, SeriesEnergies
 
 __all__ = [
+    "Compound",
+    "ConfigurationalState",
+    "Configurations",
+    "CriticalPoint",
+    "Decomposition",
     "EnergyError",
     "FormationEnergies",
     "FormationPoint",
+    "FreeEnergyCurve",
+    "FreeEnergyModel",
+    "Gap",
+    "Hull",
+    "HullPoint",
+    "MixingFit",
     "PhaseDifference",
     "PhasePoint",
     "SeriesEnergies",
     "Transition",
     "TransitionError",
+    "common_tangents",
+    "configurational_state",
+    "convex_hull",
+    "counted_entropy",
+    "critical_point",
+    "decompositions",
+    "fit_mixing",
     "formation_energies",
+    "free_energy_curve",
+    "ideal_entropy",
+    "lower_hull",
     "phase_difference",
+    "ranking_configurations",
     "series_energies",
 ]
