@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -16,6 +17,8 @@ from halion.errors import InputError, MissingDependency, nearest
 from halion.potentials.backends import Backend, use_threads
 from halion.potentials.chgnet import CHGNET_ELEMENTS, ChgnetPotential
 from halion.potentials.chgnet_model import load_model, weights_sha256
+from halion.potentials.dispersion import Dispersion, add_dispersion
+from halion.potentials.dispersion_library import LibraryDispersion
 from halion.potentials.from_ase import PotentialCalculator, PotentialFromAse
 from halion.potentials.shipped import SHIPPED, shipped_path
 from halion.potentials.types import Potential
@@ -35,6 +38,10 @@ _CHGNET: dict[str, Backend] = {
     "chgnet-float64": "float64",
 }
 _REFERENCE = "chgnet-reference"
+# What may follow any of these names.
+_DISPERSION: dict[str, Callable[[], Dispersion]] = {
+    "+d3-reference": LibraryDispersion,
+}
 
 KNOWN_POTENTIALS = (*_CHGNET, _REFERENCE, *SHIPPED, *_SEVENN, _MATGL)
 
@@ -48,7 +55,8 @@ def load_potential(name: str, *, device: str = "cpu", threads: int | None = None
             ASE calculator), the path of a fine-tuned CHGNet checkpoint or one of these names with it, as
             "chgnet-float64:PATH"; "halion-LYCB-600K" and the like, fine-tuned by halion (see `shipped`); "7net-0",
             "7net-l3i5", "7net-mf-0" (its PBE), "sevenn:PATH" or "sevenn:PATH@MODAL" (extra `sevenn`); "m3gnet" or
-            "matgl:PATH" (extra `matgl`).
+            "matgl:PATH" (extra `matgl`). Any of them with "+d3-reference" behind it has the dispersion of s-dftd3
+            added (extra `dispersion`).
         device: "cpu" or "cuda".
         threads: processor threads that one evaluation may use; None leaves it to the environment
             (OMP_NUM_THREADS, then all cores). Potentials in torch take it for the whole process.
@@ -61,6 +69,10 @@ def load_potential(name: str, *, device: str = "cpu", threads: int | None = None
 
     Checked by tests/potentials/test_potentials_load.py.
     """
+    for ending, dispersion in _DISPERSION.items():
+        if name.lower().endswith(ending) and not Path(name).is_file():
+            base = load_potential(name[: -len(ending)], device=device, threads=threads)
+            return add_dispersion(base, dispersion())
     kind, _, path = name.partition(":")
     kind = kind.lower()
     if kind in _CHGNET:

@@ -67,6 +67,22 @@ _WORKS = (
           title="A universal graph deep learning interatomic potential for the periodic table",
           journal="Nature Computational Science", volume="2", pages="718--728", year=2022,
           doi="10.1038/s43588-022-00349-3"),
+    _Work(key="Grimme2010", reason="D3 dispersion",
+          authors="Grimme, Stefan and Antony, Jens and Ehrlich, Stephan and Krieg, Helge",
+          title="A consistent and accurate ab initio parametrization of density functional dispersion correction "
+          "(DFT-D) for the 94 elements H-Pu",
+          journal="The Journal of Chemical Physics", volume="132", pages="154104", year=2010,
+          doi="10.1063/1.3382344"),
+    _Work(key="Grimme2011", reason="damping of D3, with the parameters of PBE",
+          authors="Grimme, Stefan and Ehrlich, Stephan and Goerigk, Lars",
+          title="Effect of the damping function in dispersion corrected density functional theory",
+          journal="Journal of Computational Chemistry", volume="32", pages="1456--1465", year=2011,
+          doi="10.1002/jcc.21759"),
+    _Work(key="Ehlert2024", reason="D3 dispersion by s-dftd3",
+          authors="Ehlert, Sebastian",
+          title="Simple DFT-D3: Library first implementation of the D3 dispersion correction",
+          journal="Journal of Open Source Software", volume="9", pages="7169", year=2024,
+          doi="10.21105/joss.07169"),
     _Work(key="Ewald1921", reason="electrostatic energies that choose the orderings to relax",
           authors="Ewald, P. P.", title="Die Berechnung optischer und elektrostatischer Gitterpotentiale",
           journal="Annalen der Physik", volume="369", pages="253--287", year=1921, doi="10.1002/andp.19213690304"),
@@ -147,6 +163,9 @@ _POTENTIALS: dict[str, Callable[[str], bool]] = {
     "Deng2023": lambda name: "chgnet" in name or name.startswith("halion-"),
     "Park2024": lambda name: "7net" in name or "sevenn" in name,
     "Chen2022": lambda name: "m3gnet" in name or "matgl" in name,
+    "Grimme2010": lambda name: "+d3" in name,
+    "Grimme2011": lambda name: "+d3" in name,
+    "Ehlert2024": lambda name: "+d3-reference" in name,
 }
 
 
