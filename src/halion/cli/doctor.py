@@ -76,7 +76,7 @@ def checks() -> list[Check]:
         _package("sevenn", "sevenn", "SevenNet as a second opinion (--potential 7net-0)"),
         _package("matgl", "matgl", "M3GNet as a second opinion (--potential m3gnet)"),
         _package(
-            "dftd3", "dispersion", "s-dftd3, a second opinion on dispersion (--potential chgnet+d3-reference)"
+            "dftd3", "dispersion", "s-dftd3, to check dispersion (--potential chgnet+d3-reference)"
         ),
         _gpaw(),
         _program("mpiexec", "parallel DFT", "apt-get install openmpi-bin"),

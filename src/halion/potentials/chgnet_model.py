@@ -17,7 +17,7 @@ from chgnet.model import CHGNet
 
 from halion.errors import InputError
 
-__all__ = ["load_model", "weights_sha256"]
+__all__ = ["checkpoint_labels", "load_model", "weights_sha256"]
 
 # The architecture of CHGNet 0.3.0. A checkpoint with anything else is another model: refused, not guessed at.
 _ARCHITECTURE: dict[str, Any] = {
@@ -90,6 +90,12 @@ def _from_checkpoint(path: Path) -> CHGNet:
             where=str(path),
             fix="fine-tune from CHGNet 0.3.0",
         ) from error
+
+
+def checkpoint_labels(path: Path | str) -> str:
+    """Method of the labels that halion fine-tuned this checkpoint to (`Provenance.method`), "" if unsaid."""
+    saved = torch.load(path, map_location="cpu", weights_only=True)
+    return str(saved.get("halion", {}).get("labels", ""))
 
 
 def _refuse_other_architecture(arguments: dict[str, Any], path: Path) -> None:

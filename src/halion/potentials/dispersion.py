@@ -20,6 +20,7 @@ import numpy as np
 from ase import Atoms
 
 from halion.arrays import FloatArray, IntArray
+from halion.errors import InputError
 from halion.potentials.engine_types import EngineResult
 from halion.potentials.from_ase import join_arrays
 from halion.potentials.types import Evaluation, LastLayer, Potential
@@ -32,6 +33,7 @@ __all__ = [
     "DispersionParameters",
     "WithDispersion",
     "add_dispersion",
+    "mentions_dispersion",
 ]
 
 
@@ -162,10 +164,35 @@ class WithDispersionAndFeatures(WithDispersion):
         return self.base.last_layer_features(numbers, positions, cells, counts)
 
 
-def add_dispersion(base: Potential, dispersion: Dispersion) -> Potential:
-    """The potential with dispersion; it gives its last layer where the base does."""
+def add_dispersion(base: Potential, dispersion: Dispersion, *, labels: str = "") -> Potential:
+    """The potential with dispersion; it gives its last layer where the base does.
+
+    Args:
+        base: a potential fitted to PBE without dispersion.
+        dispersion: what is added.
+        labels: method of the labels that the base was fitted to; "" if nobody knows.
+    Raises:
+        InputError: the base has dispersion already, added or learned; it was fitted to r2SCAN.
+    """
+    learned = mentions_dispersion(labels)
+    if learned or mentions_dispersion(base.name):
+        raise InputError(
+            f"{base.name} has dispersion already{f', learned from its labels ({labels})' if learned else ''}: "
+            "it would count twice",
+            fix=f"use it as it is, without +{dispersion.name}",
+        )
+    if "r2scan" in base.name.lower():
+        raise InputError(
+            f"{base.name} was fitted to r2SCAN, and the dispersion is that which PBE lacks",
+            fix=f"use it without +{dispersion.name}, or a potential fitted to PBE",
+        )
     kind = WithDispersionAndFeatures if isinstance(base, LastLayer) else WithDispersion
     return kind(base, dispersion)
+
+
+def mentions_dispersion(method: str) -> bool:
+    """Whether the name of a potential or of a method of labels has D3 in it: "PBE+D3(BJ)", "chgnet-0.3.0+d3"."""
+    return "+d3" in method.lower()
 
 
 def _joint_digest(*digests: str) -> str:

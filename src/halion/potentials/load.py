@@ -16,8 +16,9 @@ from ase.data import chemical_symbols
 from halion.errors import InputError, MissingDependency, nearest
 from halion.potentials.backends import Backend, use_threads
 from halion.potentials.chgnet import CHGNET_ELEMENTS, ChgnetPotential
-from halion.potentials.chgnet_model import load_model, weights_sha256
+from halion.potentials.chgnet_model import checkpoint_labels, load_model, weights_sha256
 from halion.potentials.dispersion import Dispersion, add_dispersion
+from halion.potentials.dispersion_engine import CompiledDispersion
 from halion.potentials.dispersion_library import LibraryDispersion
 from halion.potentials.from_ase import PotentialCalculator, PotentialFromAse
 from halion.potentials.shipped import SHIPPED, shipped_path
@@ -40,6 +41,7 @@ _CHGNET: dict[str, Backend] = {
 _REFERENCE = "chgnet-reference"
 # What may follow any of these names.
 _DISPERSION: dict[str, Callable[[], Dispersion]] = {
+    "+d3": CompiledDispersion,
     "+d3-reference": LibraryDispersion,
 }
 
@@ -55,14 +57,14 @@ def load_potential(name: str, *, device: str = "cpu", threads: int | None = None
             ASE calculator), the path of a fine-tuned CHGNet checkpoint or one of these names with it, as
             "chgnet-float64:PATH"; "halion-LYCB-600K" and the like, fine-tuned by halion (see `shipped`); "7net-0",
             "7net-l3i5", "7net-mf-0" (its PBE), "sevenn:PATH" or "sevenn:PATH@MODAL" (extra `sevenn`); "m3gnet" or
-            "matgl:PATH" (extra `matgl`). Any of them with "+d3-reference" behind it has the dispersion of s-dftd3
-            added (extra `dispersion`).
+            "matgl:PATH" (extra `matgl`). Any of them with "+d3" behind it has D3 dispersion added (see
+            `dispersion`), with "+d3-reference" that of s-dftd3 (extra `dispersion`).
         device: "cpu" or "cuda".
         threads: processor threads that one evaluation may use; None leaves it to the environment
             (OMP_NUM_THREADS, then all cores). Potentials in torch take it for the whole process.
     Raises:
-        InputError: an unknown name (the nearest known one is named), a checkpoint that cannot be used, or no
-            thread at all.
+        InputError: an unknown name (the nearest known one is named), a checkpoint that cannot be used, no thread
+            at all, or dispersion on a potential that has it.
         MissingDependency: the potential's package is not installed, or its weights are not on this machine.
     A CHGNet checkpoint is read as data. Those of the extras are unpickled by their own packages, which may run
     code that the file holds: take them from people you trust.
@@ -71,8 +73,9 @@ def load_potential(name: str, *, device: str = "cpu", threads: int | None = None
     """
     for ending, dispersion in _DISPERSION.items():
         if name.lower().endswith(ending) and not Path(name).is_file():
-            base = load_potential(name[: -len(ending)], device=device, threads=threads)
-            return add_dispersion(base, dispersion())
+            plain = name[: -len(ending)]
+            base = load_potential(plain, device=device, threads=threads)
+            return add_dispersion(base, dispersion(), labels=_labels_of(plain))
     kind, _, path = name.partition(":")
     kind = kind.lower()
     if kind in _CHGNET:
@@ -118,6 +121,15 @@ def ase_calculator(name: str, *, device: str = "cpu", threads: int | None = None
     Checked by test_ase_calculator_is_the_potential in tests/potentials/test_potentials_load.py.
     """
     return PotentialCalculator(load_potential(name, device=device, threads=threads))
+
+
+def _labels_of(name: str) -> str:
+    """Method of the labels that halion fine-tuned this potential to; "" where its checkpoint says nothing."""
+    kind, _, path = name.partition(":")
+    if name.lower() in SHIPPED:
+        return checkpoint_labels(shipped_path(name.lower()))
+    checkpoint = Path(path if kind.lower() in (*_CHGNET, _REFERENCE) else name)
+    return checkpoint_labels(checkpoint) if checkpoint.is_file() else ""
 
 
 def _from_path(package: str, path: str, device: str) -> Potential:
