@@ -107,3 +107,16 @@ def test_nothing_to_fit():
         fit_mixing(series_energies(part, ENDS, 6.0), "T")
     with pytest.raises(InputError, match="mixed sites"):
         critical_point(fit_mixing(made({"T": redlich_kister(0.1)}), "T"), 0)
+
+
+def test_no_coefficient_that_the_error_does_not_bear():
+    """Noise of 1 meV/atom is fitted by four coefficients where no error is given, and by one where it is."""
+    rng = np.random.default_rng(4)
+    noise = dict(zip((float(x) for x in range(7)), rng.normal(0, 0.001, 7)))
+    series = made({"T": lambda x: redlich_kister(0.1)(x) + noise[x]})
+    assert len(fit_mixing(series, "T", EnergyError(std=0.001)).coefficients) == 1
+    assert len(fit_mixing(made({"T": redlich_kister(0.1, 0.2)}), "T", EnergyError(std=0.0005)).coefficients) == 2
+    # One shift per phase does not tell points of a phase apart: it cancels against the ends.
+    shift = fit_mixing(series, "T", EnergyError(std=0.001, correlation=1.0))
+    assert len(shift.coefficients) == len(fit_mixing(series, "T").coefficients)
+    assert np.allclose(shift.coefficients_cov, 0, atol=1e-12)

@@ -35,6 +35,7 @@ from halion.cli import (
     run,
     schema,
     series,
+    stability,
     status,
     transport,
 )
@@ -55,6 +56,7 @@ VERBS: dict[str, tuple[str, Callable[..., Shown]]] = {
     "enumerate": (ROOMS, enumerate.command),
     "rank": (ROOMS, rank.command),
     "series": (ROOMS, series.command),
+    "stability": (ROOMS, stability.command),
     "relax": (ROOMS, relax.command),
     "md": (ROOMS, md.command),
     "transport": (ROOMS, transport.command),

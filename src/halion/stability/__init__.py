@@ -1,5 +1,7 @@
 """Which phase is stable at which x, whether it mixes, and whether it decomposes."""
 
+from halion.stability.assess import Stability, StabilityQuestions, assess_stability
+from halion.stability.cells import CellPoint, StructureOverX, structure_over_x
 from halion.stability.check import series_energies
 from halion.stability.configurations import (
     ConfigurationalState,
@@ -12,12 +14,16 @@ from halion.stability.configurations import (
 from halion.stability.decomposition import Compound, Decomposition, decompositions
 from halion.stability.difference import PhaseDifference, Transition, TransitionError, phase_difference
 from halion.stability.formation import FormationEnergies, FormationPoint, formation_energies
+from halion.stability.frameworks import FrameworkFinding, FrameworkRules, find_transformed
 from halion.stability.free_energy import FreeEnergyCurve, FreeEnergyModel, Gap, common_tangents, free_energy_curve
 from halion.stability.hull import Hull, HullPoint, convex_hull, lower_hull
 from halion.stability.mixing import CriticalPoint, MixingFit, critical_point, fit_mixing
+from halion.stability.read import read_series_energies
+from halion.stability.tables import stability_tables
 from halion.stability.types import EnergyError, PhasePoint, SeriesEnergies
 
 __all__ = [
+    "CellPoint",
     "Compound",
     "ConfigurationalState",
     "Configurations",
@@ -26,6 +32,8 @@ __all__ = [
     "EnergyError",
     "FormationEnergies",
     "FormationPoint",
+    "FrameworkFinding",
+    "FrameworkRules",
     "FreeEnergyCurve",
     "FreeEnergyModel",
     "Gap",
@@ -35,14 +43,19 @@ __all__ = [
     "PhaseDifference",
     "PhasePoint",
     "SeriesEnergies",
+    "Stability",
+    "StabilityQuestions",
+    "StructureOverX",
     "Transition",
     "TransitionError",
+    "assess_stability",
     "common_tangents",
     "configurational_state",
     "convex_hull",
     "counted_entropy",
     "critical_point",
     "decompositions",
+    "find_transformed",
     "fit_mixing",
     "formation_energies",
     "free_energy_curve",
@@ -50,5 +63,8 @@ __all__ = [
     "lower_hull",
     "phase_difference",
     "ranking_configurations",
+    "read_series_energies",
     "series_energies",
+    "stability_tables",
+    "structure_over_x",
 ]

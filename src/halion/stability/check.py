@@ -37,11 +37,11 @@ def series_energies(points: Iterable[PhasePoint], ends: tuple[str, str], most: f
             "a series needs points and a largest x above zero", fix="give relaxed cells and the x of the second end"
         )
     series = SeriesEnergies(ends=ends, most=float(most), points=_sorted(points))
+    _check_provenance(series.points)
     for point in series.points:
         _check_numbers(point, series)
         _check_cell(point, series)
     _check_twice(series.points)
-    _check_provenance(series.points)
     return series
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.polynomial import Polynomial
 from scipy.optimize import minimize_scalar
+from scipy.stats import chi2
 
 from halion.arrays import FloatArray
 from halion.errors import InputError
@@ -72,8 +73,9 @@ class CriticalPoint:
 def fit_mixing(series: SeriesEnergies, phase: str, error: EnergyError | None = None) -> MixingFit:
     """Fit a Redlich-Kister polynomial to a phase's energies, both ends exact.
 
-    The order (one to four coefficients) is that with the least error on points left out one by one. The fit is
-    linear in the energies, so that the potential's error goes through exactly.
+    The order (one to four coefficients) is the lowest that describes the points within their errors (chi^2
+    below its 95 % quantile); where no error tells points apart, that with the least error on points left
+    out one by one. The fit is linear in the energies, so that the potential's error goes through exactly.
 
     Args:
         series: from `series_energies`.
@@ -100,9 +102,13 @@ def fit_mixing(series: SeriesEnergies, phase: str, error: EnergyError | None = N
     energies = np.array([point.energy for point in (*inner, *ends)])
     excess = to_excess @ energies
     orders = range(1, min(_HIGHEST_ORDER + 1, max(len(y) - 1, 1)) + 1)
-    errors = [_left_out_error(_basis(y, order), excess) for order in orders]
+    bases = [_basis(y, order) for order in orders]
+    errors = [_left_out_error(basis, excess) for basis in bases]
     best = int(np.nanargmin(errors)) if np.isfinite(errors).any() else 0
-    solve = np.linalg.pinv(_basis(y, orders[best])) @ to_excess
+    if error is not None and error.std * (1 - error.correlation) > 0:
+        noise = to_excess @ error.covariance((*inner, *ends)) @ to_excess.T
+        best = next((k for k, basis in enumerate(bases) if _describes(basis, excess, noise)), best)
+    solve = np.linalg.pinv(bases[best]) @ to_excess
     covariance = np.full((orders[best], orders[best]), np.nan)
     if error is not None:
         covariance = solve @ error.covariance((*inner, *ends)) @ solve.T
@@ -162,6 +168,13 @@ def excess_polynomial(coefficients: FloatArray) -> Polynomial:
 
 def _basis(y: FloatArray, order: int) -> FloatArray:
     return np.column_stack([y * (1 - y) * (1 - 2 * y) ** k for k in range(order)])
+
+
+def _describes(basis: FloatArray, values: FloatArray, noise: FloatArray) -> bool:
+    """Whether chi^2 of the ordinary fit is below the 95 % quantile of its degrees of freedom."""
+    residuals = values - basis @ (np.linalg.pinv(basis) @ values)
+    n_free = len(values) - basis.shape[1]
+    return n_free <= 0 or float(residuals @ np.linalg.solve(noise, residuals)) <= chi2.ppf(0.95, n_free)
 
 
 def _left_out_error(basis: FloatArray, values: FloatArray) -> float:
