@@ -30,6 +30,7 @@ __all__ = ["PublishedDifference", "stability_figures"]
 
 _COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE)
 _MARKERS: tuple[Marker, ...] = ("circle", "square", "diamond", "triangle-down")
+_OTHERS: tuple[Marker, ...] = ("square-open", "circle-open")
 _LEFT_OUT = "left out: transformed or not converged"
 
 
@@ -115,6 +116,36 @@ def _left_out(x: list[float], y: list[float]) -> list[Series]:
 
 def _difference(found: PhaseDifference, published: Sequence[PublishedDifference]) -> Figure:
     y, label = 1000 * found.difference, f"E({found.first}) − E({found.second})"
+    zero = Series(label="equal energies", x=found.x[[0, -1]], y=np.zeros(2), style="dashed", colour=INK, width=1.0)
+    others = tuple(
+        Series(label=one.source, x=one.x, y=1000 * one.difference, style="points", marker=marker, colour=colour)
+        for one, colour, marker in zip(published, cycle(_COLOURS[1:]), cycle(_OTHERS))
+    )
+    spans = tuple(
+        Span(label="transition, 68 %", start=error.low68, stop=error.high68, colour=ORANGE)
+        for transition in found.transitions
+        for error in transition.errors[:1]
+        if np.isfinite([error.low68, error.high68]).all()
+    )
+    computed = (
+        Series(label=label, x=found.x, y=y, width=1.2),
+        Series(label=label, x=found.x, y=y, style="points"),
+    )
+    return Figure(
+        name=f"difference-{found.first}-{found.second}",
+        title=f"{label} over x",
+        caption=f"Below zero {found.first} is stable. {found.verdict}",
+        x=Axis(title="x"),
+        y=Axis(title=label, unit="meV/atom"),
+        series=(zero, *computed, *others),
+        bands=_difference_bands(found),
+        spans=spans,
+    )
+
+
+def _difference_bands(found: PhaseDifference) -> tuple[Band, ...]:
+    """One standard deviation; equal bands are drawn once."""
+    y = 1000 * found.difference
     bands = tuple(
         Band(label=text, x=found.x, low=y - 1000 * std, high=y + 1000 * std, opacity=opacity)
         for text, std, opacity in (
@@ -123,42 +154,7 @@ def _difference(found: PhaseDifference, published: Sequence[PublishedDifference]
         )
         if np.isfinite(std).all() and std.any()
     )
-    # Equal bands are drawn once.
-    if len(bands) == 2 and np.allclose(bands[0].low, bands[1].low):
-        bands = bands[:1]
-    zero = Series(label="equal energies", x=found.x[[0, -1]], y=np.zeros(2), style="dashed", colour=INK, width=1.0)
-    others = tuple(
-        Series(
-            label=one.source,
-            x=one.x,
-            y=1000 * one.difference,
-            style="points",
-            marker=marker,
-            colour=colour,
-        )
-        for one, colour, marker in zip(published, cycle(_COLOURS[1:]), cycle(("square-open", "circle-open")))
-    )
-    spans = tuple(
-        Span(label="transition, 68 %", start=error.low68, stop=error.high68, colour=ORANGE)
-        for transition in found.transitions
-        for error in transition.errors[:1]
-        if np.isfinite([error.low68, error.high68]).all()
-    )
-    return Figure(
-        name=f"difference-{found.first}-{found.second}",
-        title=f"{label} over x",
-        caption=f"Below zero {found.first} is stable. {found.verdict}",
-        x=Axis(title="x"),
-        y=Axis(title=label, unit="meV/atom"),
-        series=(
-            zero,
-            Series(label=label, x=found.x, y=y, width=1.2),
-            Series(label=label, x=found.x, y=y, style="points"),
-            *others,
-        ),
-        bands=bands,
-        spans=spans,
-    )
+    return bands[:1] if len(bands) == 2 and np.allclose(bands[0].low, bands[1].low) else bands
 
 
 def _hull(found: Stability) -> Figure:
