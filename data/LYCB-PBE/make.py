@@ -6,7 +6,12 @@ model fine-tuned on the labels before (the first with pretrained CHGNet):
     export HALION_GPAW_PYTHON=.venv-gpaw/bin/python
     python data/LYCB-PBE/make.py train --folder build/LYCB --rounds 200,400,600
 
-Test sets, with the model of the last round:
+More frames of the same parents with the model of the last round, 200 and 400 K at 1 bar, 600 and 800 K at 10 kbar
+(at 1 bar that model boils at 800 K):
+
+    python data/LYCB-PBE/make.py again --folder build/LYCB --rounds 800,600,400,200 --model MODEL.pth.tar
+
+Test sets, with that model as well:
 
     python data/LYCB-PBE/make.py test --folder build/LYCB --model MODEL.pth.tar
 """
@@ -45,6 +50,8 @@ HALIDES = ("Cl", "Br")
 PARENTS = {"LYC": "Li3YCl6", "LYB": "Li3YBr6"}
 TRAINED_RANKS, TESTED_RANK = (1, 2), 3
 FRAMES_PER_TRAJECTORY = 6
+FRAMES_AGAIN = {200: 12, 400: 14, 600: 14, 800: 12}  # per trajectory
+HOT_K, BAR_GPA, TEN_KBAR_GPA = 600, 1e-4, 1.0
 TEST_TEMPERATURES_K = tuple(range(300, 701, 50))
 MIXED_X = (1.5, 3.0, 4.5)
 # Volumes per atom between which a mixed cell starts, Angstrom^3: the fine-tuned model's own at rest.
@@ -117,15 +124,20 @@ def moved(
     return {n: folder / n / "nvt" for (n, _), error in zip(sound, ended, strict=True) if error is None}
 
 
-def furthest(path: Path, group: str, temperature_k: float) -> list[Frame]:
+def furthest(path: Path, group: str, temperature_k: float, n: int = FRAMES_PER_TRAJECTORY) -> list[Frame]:
     frames = gather_frames([open_trajectory(path)])
     framework = tuple(sorted(set(frames.symbols) - {"Li"}))
+    try:
+        chosen = choose_frames(frames, n + 3, SamplingChoices(framework=framework))
+    except HalionError as error:  # layers slid past each other: no translation of a frame is defined
+        print(group, error.what)
+        chosen = choose_frames(frames, n + 3, SamplingChoices(method="random"))
     found = []
-    for k in choose_frames(frames, FRAMES_PER_TRAJECTORY + 3, SamplingChoices(framework=framework)).indices:
+    for k in chosen.indices:
         atoms = frames.atoms(int(k))
         atoms.wrap()
         found.append(Frame(atoms=atoms, group=group, temperature_k=temperature_k))
-    return found[:FRAMES_PER_TRAJECTORY]
+    return found[:n]
 
 
 def train(folder: Path, temperatures_k: list[float], labeller: GpawLabeller) -> None:
@@ -149,6 +161,28 @@ def train(folder: Path, temperatures_k: list[float], labeller: GpawLabeller) -> 
         model = str(done.checkpoint)
         print(f"{temperature:g} K", done.best, done.references)
     write_labels(folder / "train.extxyz", [*references, *labels])
+
+
+def again(folder: Path, temperatures_k: list[float], model: str, labeller: GpawLabeller) -> None:
+    cells = {f"{n}-{r}": ranked(name)[r - 1] for n, name in PARENTS.items() for r in TRAINED_RANKS}
+    labels = list(read_labels(folder / "train.extxyz"))
+    for temperature in temperatures_k:
+        settings = dynamics(temperature, npt_ps=8, nvt_ps=0, production_ps=10).model_copy(
+            update={
+                "pressure_gpa": TEN_KBAR_GPA if temperature >= HOT_K else BAR_GPA,
+                "heating_ps": 2.0,
+                "cell_average_ps": 5.0,
+                "store_every_steps": 20,
+                "seed": 107,
+            }
+        )
+        starts = {name: (atoms, temperature) for name, atoms in cells.items()}
+        runs = moved(folder / "md-again" / f"{temperature:g}", starts, load_potential(model), settings)
+        n = FRAMES_AGAIN[round(temperature)]
+        each = [furthest(run, f"{name}-{temperature:g}K-2", temperature, n) for name, run in runs.items()]
+        frames = [frame for of_one in zip(*each, strict=True) for frame in of_one]
+        labels += label_frames(frames, labeller, folder / "L" / f"{temperature:g}-again").labelled
+    write_labels(folder / "train.extxyz", labels)
 
 
 def mixed(base: Atoms, x: float, seed: int) -> Atoms:
@@ -202,14 +236,17 @@ def publish(folder: Path, name: str, labelled: tuple[LabelledFrame, ...]) -> Non
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("train", "test"))
+    parser.add_argument("what", choices=("train", "again", "test"))
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--rounds", default="200,400,600")
     parser.add_argument("--model", default="halion-LYCB-600K")
     options = parser.parse_args()
     labeller = GpawLabeller(LabelSettings())
+    rounds = [float(word) for word in options.rounds.split(",")]
     if options.what == "train":
-        train(options.folder, [float(word) for word in options.rounds.split(",")], labeller)
+        train(options.folder, rounds, labeller)
+    elif options.what == "again":
+        again(options.folder, rounds, options.model, labeller)
     else:
         test(options.folder, options.model, labeller)
 
