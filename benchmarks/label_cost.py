@@ -1,7 +1,7 @@
 """What a DFT label costs beside a step of dynamics: the same cells, the same machine, one core each.
 
 One hot frame of Li3YCl6 (30 atoms) and one of Li3YBr6 (20 atoms) of the labelled data: labelled anew by GPAW with
-the preset, and moved by halion's engine in the ensemble of production (NVT), neighbour lists and integrator included.
+the preset, and moved by halion's engine in the ensemble of production (NVT), lists and integrator included.
 
     export HALION_GPAW_PYTHON=.venv-gpaw/bin/python
     python benchmarks/label_cost.py --output benchmarks/results/label_cost.md
