@@ -19,7 +19,8 @@ HEAVY = {
     "triton": {"potentials"},
     "gpaw": {"labels"},
     # pymatgen's neighbour list builds the graphs of CHGNet; its structure matcher tells relaxed cells apart.
-    "pymatgen": {"crystal", "potentials", "ranking"},
+    # Its table of the Materials Project's corrections is what imported labels are corrected by.
+    "pymatgen": {"crystal", "potentials", "ranking", "labels"},
     "spglib": {"crystal", "ranking"},
     "gemmi": {"crystal"},
     "h5py": {"orderings", "dynamics", "transport"},

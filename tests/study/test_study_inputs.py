@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -66,6 +68,23 @@ def test_another_potential_is_not_called_pretrained():
         assert "pretrained CHGNet" in caveats(dynamics={"potential": name})
     for name in ("7net-0", "tuned.pth.tar", "chgnet-torch:tuned.pth.tar"):
         assert "pretrained CHGNet" not in caveats(dynamics={"potential": name})
+
+
+def test_what_is_known_of_pretrained_chgnet_elsewhere():
+    """Li3InCl6 is no material of the study: no sentence about "these halides"."""
+    settings = resolve({"crystal": "Li3YCl6"})
+    crystal = crystal_of(settings)
+    indium = replace(
+        crystal,
+        orbits=tuple(
+            replace(one, occupancy={{"Y": "In"}.get(e, e): x for e, x in one.occupancy.items()})
+            for one in crystal.orbits
+        ),
+    )
+    composition = composition_for(crystal, settings.orderings)
+    told = " ".join(caveats_of(settings, indium, composition, n_atoms=30))
+    assert "fine-tune it (halion loop)" in told and "these halides" not in told
+    assert "these halides" in caveats() and "halion loop" not in caveats()
 
 
 def test_occupancies_that_the_cell_misses_are_named():

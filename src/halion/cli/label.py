@@ -54,6 +54,9 @@ def command(
     pseudopotentials: Pseudopotentials = None,
     processes: Processes = None,
     at_once: AtOnce = None,
+    mp2020: Annotated[
+        bool, typer.Option("--mp2020", help="Of import: energies with the Materials Project's corrections of 2020.")
+    ] = False,
     as_json: AsJson = False,
 ) -> Shown:
     """Label frames; writes labels.extxyz, one label at a time; the same command again goes on."""
@@ -70,7 +73,9 @@ def command(
     )
     settings = section(LabelSettings, values, "label")
     if frames[0] == "import":
-        return _imported([Path(name) for name in frames[1:]], folder, as_json)
+        return _imported([Path(name) for name in frames[1:]], folder, mp2020, as_json)
+    if mp2020:
+        raise InputError("--mp2020 is for labels that are imported", fix="leave it out (or: halion label import)")
     wanted = _read([Path(name) for name in frames], choose, words(mobile) or ("Li",))
 
     from halion.labels import label_frames
@@ -140,14 +145,17 @@ def _of_file(path: Path) -> list[Frame]:
     return [Frame(atoms=atoms, group=str(atoms.info.get("group", path.stem))) for atoms in found]
 
 
-def _imported(paths: list[Path], folder: Path, as_json: bool) -> Shown:
+def _imported(paths: list[Path], folder: Path, mp2020: bool, as_json: bool) -> Shown:
     from halion.labels import write_labels
+    from halion.labels.corrections import with_mp2020
     from halion.labels.imports import read_vasp
 
     if not paths:
         raise InputError("no file to import is given", fix="halion label import runs/*/vasprun.xml --folder labels")
     target = new_file(folder / "labels.extxyz")
     labelled: list[LabelledFrame] = [one for path in paths for one in read_vasp(path)]
+    if mp2020:
+        labelled = [with_mp2020(one) for one in labelled]
     methods = sorted({one.label.provenance.method for one in labelled})
     if len(methods) > 1:
         raise InputError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from halion.crystal.types import DisorderedCrystal
 from halion.orderings.types import Composition
-from halion.potentials.shipped import SHIPPED
+from halion.potentials.shipped import SHIPPED, shipped_for
 from halion.settings import StudySettings
 
 __all__ = ["caveats_of", "known_change_k"]
@@ -21,7 +21,7 @@ def caveats_of(
         text
         for text in (
             _quick(settings, n_atoms),
-            _pretrained(settings),
+            _pretrained(settings, crystal),
             _finetuned(settings),
             _two_regimes(settings, crystal),
             _rounded(composition),
@@ -43,13 +43,18 @@ def _quick(settings: StudySettings, n_atoms: int) -> str:
     )
 
 
-def _pretrained(settings: StudySettings) -> str:
+def _pretrained(settings: StudySettings, crystal: DisorderedCrystal) -> str:
     if settings.dynamics.potential.lower() not in _PRETRAINED:
         return ""
-    return (
-        "The potential is pretrained CHGNet 0.3.0, not fine-tuned for this material. The study found that it "
-        "expands and softens these halides far too much above 300 K, which makes the ions too mobile: read the "
-        "conductivity as an upper estimate."
+    begin = "The potential is pretrained CHGNet 0.3.0, not fine-tuned for this material. "
+    if shipped_for(crystal.composition) is None:
+        return begin + (
+            "Away from rest its forces are too small, by a quarter and more in Li3YX6, which expands a crystal and "
+            "makes its ions too mobile: read the conductivity as an upper estimate, or fine-tune it (halion loop)."
+        )
+    return begin + (
+        "The study found that it expands and softens these halides far too much above 300 K, which makes the ions "
+        "too mobile: read the conductivity as an upper estimate."
     )
 
 
