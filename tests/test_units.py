@@ -45,6 +45,7 @@ def test_defined_constants_are_exact():
     assert si.e == units.ELEMENTARY_CHARGE_C
     assert math.isclose(units.BOLTZMANN_EV_PER_K, si.k / si.e, rel_tol=1e-15)
     assert math.isclose(units.GPA_PER_EV_ANGSTROM3, si.e / si.angstrom**3 / 1e9, rel_tol=1e-15)
+    assert math.isclose(units.PLANCK_EV_PER_THZ, si.h / si.e * 1e12, rel_tol=1e-15)
 
 
 def test_constants_are_those_of_ase():

@@ -14,6 +14,7 @@ KBAR_PER_GPA = 10.0
 BAR_PER_GPA = 1.0e4
 CM2_PER_S_PER_ANGSTROM2_PER_PS = 1.0e-4  # 1e-16 cm^2 / 1e-12 s
 FS_PER_PS = 1000.0
+PLANCK_EV_PER_THZ = 4.135667696923859e-3  # exact: h / e * 1e12, the quantum of a frequency
 # One ASE time unit, Angstrom * sqrt(amu / eV), in ps.
 PS_PER_ASE_TIME = 0.010180505710759416
 # e^2 / (4 pi epsilon_0): the energy of two elementary charges one Angstrom apart, in eV.

@@ -23,6 +23,7 @@ HEAVY = {
     "pymatgen": {"crystal", "potentials", "ranking", "labels"},
     "spglib": {"crystal", "ranking"},
     "gemmi": {"crystal"},
+    "phonopy": {"stability"},
     "h5py": {"orderings", "dynamics", "transport"},
     "plotly": {"report"},
     "matplotlib": {"report"},

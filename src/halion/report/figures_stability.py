@@ -149,8 +149,8 @@ def _difference_bands(found: PhaseDifference) -> tuple[Band, ...]:
     bands = tuple(
         Band(label=text, x=found.x, low=y - 1000 * std, high=y + 1000 * std, opacity=opacity)
         for text, std, opacity in (
-            ("one standard deviation, points erring alone", found.std, 0.18),
-            ("the same, one shift per phase", found.std_shift, 0.10),
+            ("one standard deviation", found.std, 0.18),
+            ("the same, one error per phase", found.std_shift, 0.10),
         )
         if np.isfinite(std).all() and std.any()
     )
@@ -193,9 +193,16 @@ def _free_energy(found: Stability, curve: FreeEnergyCurve) -> Figure:
     return Figure(
         name=f"free-energy-{curve.temperature_k:g}K",
         title=f"Free energy of mixing at {curve.temperature_k:g} K",
-        caption=" ".join([curve.verdict, *curve.notes, *(["Shaded: two phases."] if spans else [])]),
+        caption=" ".join(
+            [
+                "Above the lowest ends, per formula unit.",
+                curve.verdict,
+                *curve.notes,
+                *(["Shaded: two phases."] if spans else []),
+            ]
+        ),
         x=_x_axis(found),
-        y=Axis(title="Free energy above the lowest ends", unit="meV per formula unit"),
+        y=Axis(title="Free energy of mixing", unit="meV/f.u."),
         series=tuple(
             Series(label=phase, x=curve.x, y=1000 * values, colour=look[phase][0], width=1.6)
             for phase, values in curve.free_energy.items()

@@ -18,6 +18,7 @@ from halion.stability.frameworks import FrameworkFinding, FrameworkRules, find_t
 from halion.stability.free_energy import FreeEnergyCurve, FreeEnergyModel, Gap, common_tangents, free_energy_curve
 from halion.stability.hull import Hull, HullPoint, convex_hull, lower_hull
 from halion.stability.mixing import CriticalPoint, MixingFit, critical_point, fit_mixing
+from halion.stability.phonons import HarmonicState, PhononSettings, harmonic_free_energy, harmonic_state
 from halion.stability.read import read_series_energies
 from halion.stability.tables import stability_tables
 from halion.stability.types import EnergyError, PhasePoint, SeriesEnergies
@@ -37,11 +38,13 @@ __all__ = [
     "FreeEnergyCurve",
     "FreeEnergyModel",
     "Gap",
+    "HarmonicState",
     "Hull",
     "HullPoint",
     "MixingFit",
     "PhaseDifference",
     "PhasePoint",
+    "PhononSettings",
     "SeriesEnergies",
     "Stability",
     "StabilityQuestions",
@@ -59,6 +62,8 @@ __all__ = [
     "fit_mixing",
     "formation_energies",
     "free_energy_curve",
+    "harmonic_free_energy",
+    "harmonic_state",
     "ideal_entropy",
     "lower_hull",
     "phase_difference",
