@@ -13,7 +13,7 @@ from pymatgen.core import Composition
 from stability_series import made
 
 from halion.errors import InputError
-from halion.stability import Compound, decompositions
+from halion.stability import Compound, EnergyError, decompositions
 
 BINARIES = ("LiCl", "LiBr", "YCl3", "YBr3")
 
@@ -107,3 +107,14 @@ def test_neither_order_nor_energy_zero_matters():
 def test_compounds_that_are_none(compounds, said):
     with pytest.raises(InputError, match=said):
         decompositions(made({"T": lambda x: -4.0}), compounds)
+
+
+def test_the_band_is_that_of_drawn_errors():
+    """Products held: E - sum_k w_k E_k with w_k the atoms of product k per atom of the mixture."""
+    compounds, error = salts(3), EnergyError(std=0.002)
+    found = decompositions(made({"T": lambda x: -4.0}), compounds, error)[2]
+    atoms = {"LiCl": 2, "LiBr": 2, "YCl3": 4, "YBr3": 4}
+    weights = np.array([1.0, *(-amount * atoms[formula] / 10 for formula, amount in found.products)])
+    draws = np.random.default_rng(0).normal(0, error.std, (40_000, len(weights))) @ weights
+    assert found.std == pytest.approx(draws.std(), rel=0.02)  # 40,000 draws: 0.35 %
+    assert np.isnan(decompositions(made({"T": lambda x: -4.0}), compounds)[2].std)

@@ -89,7 +89,7 @@ def assess_stability(series: SeriesEnergies, questions: StabilityQuestions | Non
     formation = formation_energies(series, asked.error)
     differences = _differences(series, asked.error)
     hull = convex_hull(series, asked.error)
-    into = decompositions(series, asked.compounds) if asked.compounds else ()
+    into = decompositions(series, asked.compounds, asked.error) if asked.compounds else ()
     fits, unfitted = _fits(series, asked.error)
     sites = series.most if asked.mixed_sites is None else asked.mixed_sites
     critical = tuple(critical_point(fit, sites) for fit in fits)
@@ -144,18 +144,24 @@ def _fits(series: SeriesEnergies, error: EnergyError | None) -> tuple[tuple[Mixi
 
 
 def _of_decomposition(found: Sequence[Decomposition]) -> list[str]:
-    used = [each for each in found if not each.left_out]
-    if not used:
+    """Of the lowest phase at each x."""
+    lowest: dict[float, Decomposition] = {}
+    for each in found:
+        if not each.left_out and (each.x not in lowest or each.energy < lowest[each.x].energy):
+            lowest[each.x] = each
+    if not lowest:
         return []
-    worst = max(used, key=lambda each: each.energy)
+    worst = max(lowest.values(), key=lambda each: each.energy)
+    band = f" (± {1000 * worst.std:.1f})" if worst.std == worst.std else ""
     if worst.is_stable:
         return [
-            f"Nothing decomposes into the compounds given; nearest to it is {worst.reaction}, which costs "
-            f"{-1000 * worst.energy:.1f} meV/atom."
+            f"No lowest phase decomposes into the compounds given; nearest to it is {worst.reaction}, which costs "
+            f"{-1000 * worst.energy:.1f}{band} meV/atom."
         ]
-    n = sum(not each.is_stable for each in used)
+    n = sum(not each.is_stable for each in lowest.values())
     return [
-        f"{n} of {len(used)} decompose at 0 K; the most by {1000 * worst.energy:.1f} meV/atom: {worst.reaction}."
+        f"At {n} of {len(lowest)} compositions the lowest phase decomposes at 0 K; most gained is "
+        f"{1000 * worst.energy:.1f}{band} meV/atom: {worst.reaction}."
     ]
 
 

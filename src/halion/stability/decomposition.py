@@ -12,7 +12,7 @@ from scipy.optimize import linprog
 from halion.arrays import FloatArray
 from halion.errors import InputError
 from halion.stability.check import check_formula, formula_text
-from halion.stability.types import PhasePoint, SeriesEnergies
+from halion.stability.types import EnergyError, PhasePoint, SeriesEnergies
 
 __all__ = ["Compound", "Decomposition", "decompositions"]
 
@@ -41,6 +41,7 @@ class Decomposition:
     Attributes:
         phase, x: which point.
         energy: E(point) - E(mixture), eV per atom: positive, it decomposes; negative, it is stable by so much.
+        std: its standard deviation, every energy erring alone, the products held; NaN where no error was given.
         products: formula and amount per formula unit of the point, by falling amount.
         reaction: with amounts.
         is_stable: whether `energy` is zero or less.
@@ -50,13 +51,16 @@ class Decomposition:
     phase: str
     x: float
     energy: float
+    std: float
     products: tuple[tuple[str, float], ...]
     reaction: str
     is_stable: bool
     left_out: str
 
 
-def decompositions(series: SeriesEnergies, compounds: Sequence[Compound]) -> tuple[Decomposition, ...]:
+def decompositions(
+    series: SeriesEnergies, compounds: Sequence[Compound], error: EnergyError | None = None
+) -> tuple[Decomposition, ...]:
     """Minimise sum_k n_k E_k over amounts n_k >= 0 of compounds with the atoms of each point: a linear programme.
 
     For Li3YCl6-xBrx with LiCl, LiBr, YCl3 and YBr3 this settles which salt takes the bromide. The compounds stand
@@ -65,6 +69,7 @@ def decompositions(series: SeriesEnergies, compounds: Sequence[Compound]) -> tup
     Args:
         series: from `series_energies`.
         compounds: with energies of the same potential.
+        error: of the potential; the compounds err by as much, each alone, for they are other crystals.
     Raises:
         InputError: no compounds, a formula twice or unreadable, a NaN, energies of another provenance, or compounds
             that cannot make up a composition.
@@ -74,7 +79,29 @@ def decompositions(series: SeriesEnergies, compounds: Sequence[Compound]) -> tup
     formulas = [check_formula(one.formula) for one in compounds]
     _check(series, compounds, formulas)
     per_unit = np.array([one.energy * sum(atoms.values()) for one, atoms in zip(compounds, formulas)])
-    return tuple(_decompose(series, point, compounds, formulas, per_unit) for point in series.points)
+    mixtures = _Mixtures(compounds, formulas, per_unit)
+    return tuple(_decompose(series, point, mixtures, error) for point in series.points)
+
+
+@dataclass(frozen=True, slots=True)
+class _Mixtures:
+    """Compounds with their atoms and energies per formula unit."""
+
+    compounds: Sequence[Compound]
+    formulas: list[dict[str, int]]
+    per_unit: FloatArray
+
+    def lowest(self, composition: dict[str, float]) -> FloatArray | None:
+        """Amounts of the lowest mixture with these atoms; None where there is none."""
+        elements = sorted({*composition, *(element for atoms in self.formulas for element in atoms)})
+        balance = np.array([[atoms.get(element, 0) for atoms in self.formulas] for element in elements], float)
+        wanted = np.array([composition.get(element, 0.0) for element in elements])
+        # Energies near -10 eV per formula unit hide differences of 1e-7 of them from the solver: the common part,
+        # linear in the atoms, is taken out first and changes nothing.
+        common, *_ = np.linalg.lstsq(balance.T, self.per_unit, rcond=None)
+        cost = self.per_unit - balance.T @ common
+        found = linprog(cost, A_eq=balance, b_eq=wanted, bounds=(0, None), method="highs")
+        return found.x if found.success else None
 
 
 def _check(series: SeriesEnergies, compounds: Sequence[Compound], formulas: list[dict[str, int]]) -> None:
@@ -103,37 +130,29 @@ def _reduced(atoms: dict[str, int]) -> frozenset[tuple[str, int]]:
 
 
 def _decompose(
-    series: SeriesEnergies,
-    point: PhasePoint,
-    compounds: Sequence[Compound],
-    formulas: list[dict[str, int]],
-    per_unit: FloatArray,
+    series: SeriesEnergies, point: PhasePoint, mixtures: _Mixtures, error: EnergyError | None
 ) -> Decomposition:
     composition = series.composition(point.x)
-    elements = sorted({*composition, *(element for atoms in formulas for element in atoms)})
-    balance = np.array([[atoms.get(element, 0) for atoms in formulas] for element in elements], float)
-    wanted = np.array([composition.get(element, 0.0) for element in elements])
-    # Energies near -10 eV per formula unit hide differences of 1e-7 of them from the solver: the common part,
-    # linear in the atoms, is taken out first and changes nothing.
-    common, *_ = np.linalg.lstsq(balance.T, per_unit, rcond=None)
-    found = linprog(per_unit - balance.T @ common, A_eq=balance, b_eq=wanted, bounds=(0, None), method="highs")
-    if not found.success:
+    amounts = mixtures.lowest(composition)
+    names = [one.formula for one in mixtures.compounds]
+    if amounts is None:
         raise InputError(
-            f"no mixture of {', '.join(one.formula for one in compounds)} has the atoms of "
-            f"{formula_text(composition)}",
+            f"no mixture of {', '.join(names)} has the atoms of {formula_text(composition)}",
             where=f"{point.phase}, x = {point.x:g}",
             fix="add the compounds that are missing, e.g. a chloride and a bromide of each cation",
         )
-    energy = point.energy - float(per_unit @ found.x) / series.atoms_per_unit(point.x)
+    n_atoms = series.atoms_per_unit(point.x)
+    energy = point.energy - float(mixtures.per_unit @ amounts) / n_atoms
+    shares = amounts * [sum(atoms.values()) for atoms in mixtures.formulas] / n_atoms
     products = sorted(
-        ((one.formula, float(n)) for one, n in zip(compounds, found.x) if n > _SMALLEST_AMOUNT),
-        key=lambda product: -product[1],
+        ((name, float(n)) for name, n in zip(names, amounts) if n > _SMALLEST_AMOUNT), key=lambda each: -each[1]
     )
     terms = [f"{'' if abs(n - 1) < 1e-9 else f'{n:.4g} '}{formula}" for formula, n in products]
     return Decomposition(
         phase=point.phase,
         x=point.x,
         energy=energy,
+        std=math.nan if error is None else error.std * math.sqrt(1 + float(shares @ shares)),
         products=tuple(products),
         reaction=f"{formula_text(composition)} ({point.phase}) -> {' + '.join(terms)}",
         is_stable=energy <= 0,

@@ -106,6 +106,7 @@ def _decomposition(found: tuple[Decomposition, ...]) -> list[Row]:
             "phase": each.phase,
             "x": each.x,
             "above_products_mev_per_atom": 1000 * each.energy,
+            "std_mev_per_atom": 1000 * each.std,
             "is_stable": each.is_stable,
             "reaction": each.reaction,
             "left_out": each.left_out,
