@@ -77,7 +77,7 @@ def find_transformed(
         rules: what counts.
 
     Checked by tests/stability/test_stability_frameworks.py: close packings told apart in any cell, slid layers
-    found, real relaxations of both parents left alone.
+    found, swelling and hops left alone.
     """
     prints = np.stack([fingerprint(atoms, rules) for atoms in relaxed])
     names = np.array(phases)

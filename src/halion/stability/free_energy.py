@@ -229,10 +229,10 @@ def _verdict(gaps: tuple[Gap, ...], fits: Sequence[MixingFit], model: FreeEnergy
 
 def _notes(model: FreeEnergyModel) -> tuple[str, ...]:
     bound = {
-        "lowest": "Energies of the lowest orderings with ideal entropy: F of mixtures is a lower bound. A gap "
-        "found is there; a solid solution may still have one.",
-        "random": "Energies of random arrangements with ideal entropy: F of mixtures is an upper bound. A solid "
-        "solution found mixes; a gap may be smaller.",
+        "lowest": "Energies of the lowest orderings with ideal entropy: F of mixtures is a lower bound, for no "
+        "arrangement has both.",
+        "random": "Energies of random arrangements with ideal entropy: F of mixtures is an upper bound, for order "
+        "could lower it.",
     }[model.energies]
     vibrations = (
         "Vibrations are left out." if model.vibrational is None else "Harmonic vibrations, linear between the ends."
