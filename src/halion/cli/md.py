@@ -48,7 +48,7 @@ def command(
         int | None,
         typer.Option(
             metavar="STEPS",
-            help="Gather displacements every so many steps, for `halion transport --gathered`. (default: do not)",
+            help="Gather displacements every so many steps, for `halion transport --gathered`. (otherwise: none)",
         ),
     ] = None,
     potential: Potential = None,
