@@ -124,7 +124,7 @@ def volume_rows(n: int, npt_ps: float) -> list[str]:
                     hot = hot_volume(best.atoms, potential, pressure, npt_ps, measured)
                 rows.append(
                     f"| {material} | {name}{ending} | {10 * pressure:.4g} | {volume:.2f} | "
-                    f"{100 * (volume / measured - 1):+.1f} % | {hot or '|'} {measured:.2f} |"
+                    f"{100 * (volume / measured - 1):+.1f} % | {hot or '| |'} {measured:.2f} |"
                 )
                 print(rows[-1], flush=True)
     return rows

@@ -19,6 +19,9 @@ class LabelSettings(Settings):
     )
     potential: str = Field("7net-0", description="the potential, where code is potential")
     functional: Literal["PBE"] = Field("PBE", description="exchange and correlation")
+    dispersion: Literal["none", "d3bj"] = Field(
+        "none", description="added to what the code gives; d3bj: Grimme's D3 with Becke-Johnson damping, for PBE"
+    )
     cutoff_ev: float = Field(350.0, gt=0, description="plane-wave cutoff of static labels")
     relaxation_cutoff_ev: float = Field(520.0, gt=0, description="plane-wave cutoff of relaxations")
     k_spacing_per_angstrom: float = Field(

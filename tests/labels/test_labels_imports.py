@@ -11,6 +11,7 @@ import pytest
 
 from halion.errors import InputError, TornFile
 from halion.labels.imports import read_vasp, vasp_method
+from halion.potentials.dispersion import mentions_dispersion
 from halion.units import GPA_PER_EV_ANGSTROM3
 
 DATA = Path(ase.__file__).parent / "test" / "testdata" / "vasp"
@@ -48,6 +49,30 @@ def test_method_says_functional_cutoff_and_data_sets():
     assert said == "VASP LDA PW 400 eV C"  # its POTCAR is "PAW C 22Mar2012"
     said = vasp_method(DATA / "OUTCAR_example_1")
     assert re.match(r"VASP \S+ PW [\d.]+ eV \w+", said), said
+
+
+@pytest.mark.parametrize(
+    ("tag", "functional"),
+    [
+        ("0", "LDA"),
+        ("10", "LDA+D2"),
+        ("11", "LDA+D3"),
+        ("12", "LDA+D3(BJ)"),
+        ("13", "LDA+D4"),
+        ("20", "LDA+vdW 20"),
+    ],
+)
+def test_method_says_the_dispersion_that_vasp_added(tag, functional, tmp_path):
+    """IVDW of the INCAR as vasprun.xml and OUTCAR repeat it; a potential trained on it gets no D3 on top."""
+    xml = (DATA / "vasprun_pstress.xml").read_text()
+    path = tmp_path / "vasprun.xml"
+    path.write_text(xml.replace("<incar>", f'<incar>\n  <i type="int" name="IVDW">    {tag}</i>', 1))
+    assert vasp_method(path) == f"VASP {functional} PW 400 eV C"
+    assert mentions_dispersion(functional) is (tag != "0")
+    outcar = tmp_path / "OUTCAR"
+    outcar.write_text(f"   IVDW = {tag}\n" + (DATA / "OUTCAR_example_1").read_text())
+    plain = vasp_method(DATA / "OUTCAR_example_1").split()[1]
+    assert vasp_method(outcar).split(" PW")[0] == f"VASP {functional.replace('LDA', plain)}"
 
 
 def test_torn_and_foreign_files_are_named(tmp_path):

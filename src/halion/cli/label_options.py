@@ -90,11 +90,19 @@ def words(text: str | None) -> tuple[str, ...] | None:
 
 
 def labeller_of(settings: LabelSettings) -> Labeller:
-    """The code that the settings ask for.
+    """The code that the settings ask for, with the dispersion that they ask for.
 
     Raises:
         MissingDependency, InputError: it is not there, or lacks what it needs.
     """
+    if settings.dispersion == "d3bj":
+        from halion.labels.dispersion import LabellerWithDispersion
+
+        return LabellerWithDispersion(_code_of(settings))
+    return _code_of(settings)
+
+
+def _code_of(settings: LabelSettings) -> Labeller:
     if settings.code == "vasp":
         from halion.labels.vasp import VaspLabeller
 

@@ -81,6 +81,7 @@ def vasp_method(path: Path | str) -> str:
     functional, cutoff = _functional(path), _number(path, "ENCUT") or _number(path, "ENMAX")
     if cutoff is None:
         raise InputError("this file names no plane-wave cutoff", where=str(path), fix="pass a whole VASP output")
+    functional += _dispersion(path)
     return f"VASP {functional} PW {cutoff:g} eV {' '.join(_data_sets(path))}".strip()
 
 
@@ -109,6 +110,12 @@ def _functional(path: Path) -> str:
     if given in ("", "--"):  # that of the data sets: "PAW_PBE Li_sv ...", or "PAW Li ..." for LDA
         return "PBE" if any("PBE" in title for title in _titles(path)) else "LDA"
     return _GGA.get(given, given)
+
+
+def _dispersion(path: Path) -> str:
+    """What VASP added for dispersion (IVDW of its manual): "" or "+D3(BJ)" and the like."""
+    number = int(_number(path, "IVDW") or 0)
+    return {0: "", 1: "+D2", 10: "+D2", 11: "+D3", 12: "+D3(BJ)", 13: "+D4"}.get(number, f"+vdW {number}")
 
 
 def _number(path: Path, name: str) -> float | None:

@@ -12,6 +12,7 @@ parameters of PBE: Grimme, Ehrlich, Goerigk, J. Comput. Chem. 32, 1456 (2011), d
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -191,8 +192,8 @@ def add_dispersion(base: Potential, dispersion: Dispersion, *, labels: str = "")
 
 
 def mentions_dispersion(method: str) -> bool:
-    """Whether the name of a potential or of a method of labels has D3 in it: "PBE+D3(BJ)", "chgnet-0.3.0+d3"."""
-    return "+d3" in method.lower()
+    """Whether the name of a potential, or of a method of labels, has dispersion in it: "+d3", "+D3(BJ)", "+vdW"."""
+    return re.search(r"\+(d[234]|vdw)", method.lower()) is not None
 
 
 def _joint_digest(*digests: str) -> str:
