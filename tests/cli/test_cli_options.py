@@ -300,9 +300,11 @@ def test_a_crystal_with_a_fine_tuned_potential_takes_it_unless_another_is_named(
     chosen = study_settings("Li3YBr6", StudyOverrides())
     assert chosen.dynamics.potential == chosen.ranking.potential == "halion-lycb-600k"
     # Its Li hops more slowly than pretrained CHGNet's, so a quick study goes hotter; other presets say themselves.
-    assert chosen.dynamics.temperatures_k == (500.0, 565.0, 650.0, 750.0)
+    assert chosen.dynamics.temperatures_k == (500.0, 540.0, 590.0, 650.0)
+    assert chosen.dynamics.production_ps == 200.0
     assert study_settings("Li3YBr6", StudyOverrides(preset="paper")).dynamics.temperatures_k[0] == 400.0
     named = study_settings("Li3YBr6", StudyOverrides(potential="chgnet"))
     assert (named.dynamics.potential, named.dynamics.temperatures_k[-1]) == ("chgnet", 580.0)
     given = study_settings("Li3YCl6", StudyOverrides(temperatures="400,600"))
     assert given.dynamics.temperatures_k == (400.0, 600.0)
+    assert study_settings("Li3YBr6", StudyOverrides(production_ps=20.0)).dynamics.production_ps == 20.0

@@ -159,8 +159,9 @@ def _with_best_potential(settings: StudySettings, values: dict[str, Any]) -> Stu
         for section in ("ranking", "dynamics")
         if "potential" not in values.get(section, {})
     }
-    if settings.preset == "quick" and "dynamics" in changed and "temperatures_k" not in dynamics:
-        changed["dynamics"]["temperatures_k"] = own.quick_temperatures_k
+    if settings.preset == "quick" and "dynamics" in changed:
+        quick = {"temperatures_k": own.quick_temperatures_k, "production_ps": own.quick_production_ps}
+        changed["dynamics"] |= {key: value for key, value in quick.items() if key not in dynamics}
     return settings.model_copy(
         update={section: getattr(settings, section).model_copy(update=new) for section, new in changed.items()}
     )

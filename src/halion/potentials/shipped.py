@@ -27,19 +27,22 @@ class Shipped:
         sha256: of the file.
         elements: that it was fine-tuned for.
         highest_temperature_k: of the frames that it learned from.
-        quick_temperatures_k: of a quick study: even in 1/T, where ions hop in 100 ps and the framework holds.
+        quick_temperatures_k: of a quick study: even in 1/T, from where ions hop often enough in `quick_production_ps`
+            up to where the framework still holds.
+        quick_production_ps: length of its runs.
     """
 
     file: str
     sha256: str
     elements: frozenset[str]
     highest_temperature_k: float
-    quick_temperatures_k: tuple[float, ...] = (500.0, 565.0, 650.0, 750.0)
+    quick_temperatures_k: tuple[float, ...] = (500.0, 540.0, 590.0, 650.0)
+    quick_production_ps: float = 200.0
 
 
 _LYCB = frozenset({"Li", "Y", "Cl", "Br"})
 
-# The last one is the best.
+# The last one has seen the hottest frames, and is the one that studies take.
 SHIPPED: dict[str, Shipped] = {
     "halion-lycb-200k": Shipped(
         file="halion-LYCB-200K.pth.tar",
