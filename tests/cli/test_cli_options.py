@@ -298,7 +298,7 @@ def test_plan_and_run_take_the_same_options():
 
 def test_a_crystal_with_a_fine_tuned_potential_takes_it_unless_another_is_named():
     chosen = study_settings("Li3YBr6", StudyOverrides())
-    assert chosen.dynamics.potential == chosen.ranking.potential == "halion-lycb-600k"
+    assert chosen.dynamics.potential == chosen.ranking.potential == "halion-lycb-800k"
     # Its Li hops more slowly than pretrained CHGNet's, so a quick study goes hotter; other presets say themselves.
     assert chosen.dynamics.temperatures_k == (500.0, 540.0, 590.0, 650.0)
     assert chosen.dynamics.production_ps == 200.0

@@ -62,6 +62,12 @@ SHIPPED: dict[str, Shipped] = {
         elements=_LYCB,
         highest_temperature_k=600.0,
     ),
+    "halion-lycb-800k": Shipped(
+        file="halion-LYCB-800K.pth.tar",
+        sha256="137fd77593e2843e28f4ece7ae2c1ddf26a6b2c8703f230708f0bbf2bf9a8975",
+        elements=_LYCB,
+        highest_temperature_k=800.0,
+    ),
 }
 
 
