@@ -30,6 +30,20 @@ def test_settings_alone_are_enough():
     assert {"Qi2021", "Schlem2021"} <= keys(resolve({"crystal": "Li3YCl6"}))
 
 
+@pytest.mark.parametrize(
+    ("potential", "cited"),
+    [
+        ("halion-LYCB-600K", set()),
+        ("halion-LYCB-600K+d3", {"Grimme2010", "Grimme2011"}),
+        ("CHGNet+D3-reference", {"Grimme2010", "Grimme2011", "Ehlert2024"}),
+    ],
+)
+def test_dispersion_is_cited_where_it_was_added(potential, cited):
+    found = keys(resolve({"crystal": "some.cif", "dynamics": {"potential": potential}}))
+    assert "Deng2023" in found
+    assert found & {"Grimme2010", "Grimme2011", "Ehlert2024"} == cited
+
+
 def test_bibtex_is_balanced_and_keys_are_unique():
     text = bibtex(citations_for(sample.complete()))
     assert text.count("{") == text.count("}")

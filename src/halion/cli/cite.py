@@ -40,7 +40,7 @@ def _all() -> tuple[Citation, ...]:
     cited = {
         one.key: one
         for crystal in builtin_names()
-        for potential in KNOWN_POTENTIALS
+        for potential in (*KNOWN_POTENTIALS, "chgnet+d3-reference")
         for one in citations_for(study_settings(crystal, StudyOverrides(potential=potential)))
     }
     return tuple(cited.values())
