@@ -6,6 +6,8 @@ everything filled in; the run writes them down.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from halion.errors import SettingsError, nearest
+from halion.plain_yaml import plain_values, read_text
 from halion.settings import StudySettings
 
 __all__ = ["PRESETS", "read_settings", "resolve"]
@@ -39,6 +42,10 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "transport": {"longest_lag_fraction": 0.7},
     },
 }
+
+
+# Characters of a refused value that an error shows.
+_LONGEST_SHOWN = 200
 
 
 def resolve(values: dict[str, Any], *, where: str = "") -> StudySettings:
@@ -72,10 +79,19 @@ def resolve(values: dict[str, Any], *, where: str = "") -> StudySettings:
         key = ".".join(str(part) for part in first["loc"])
         text = first["msg"].removeprefix("Value error, ")
         raise SettingsError(
-            f"{key or 'settings'}: {text}" + (f" (got {first['input']!r})" if key and "input" in first else ""),
+            f"{key or 'settings'}: {_cut(text)}" + (f" (got {_got(first)})" if key and "input" in first else ""),
             where=where,
             fix="halion schema   (prints every key with its unit and range)",
         ) from error
+
+
+def _got(first: Mapping[str, Any]) -> str:
+    return _cut(repr(first["input"]))
+
+
+def _cut(text: str) -> str:
+    """The beginning of a text that may be a whole file."""
+    return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "..."
 
 
 def _refuse_unknown_keys(model: type[BaseModel], values: dict[str, Any], where: str, path: str = "") -> None:
@@ -83,7 +99,7 @@ def _refuse_unknown_keys(model: type[BaseModel], values: dict[str, Any], where: 
         field = model.model_fields.get(str(key))
         if field is None:
             raise SettingsError(
-                f"unknown key '{path}{key}': {nearest(str(key), model.model_fields)}",
+                f"unknown key '{path}{_cut(str(key))}': {nearest(_cut(str(key)), model.model_fields)}",
                 where=where,
                 fix="halion schema   (prints every key with its unit and range)",
             )
@@ -100,7 +116,7 @@ def read_settings(path: Path | str, overrides: dict[str, Any] | None = None) -> 
     """
     path = Path(path)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = plain_values(read_text(path))
     except FileNotFoundError as error:
         raise SettingsError(
             "there is no such study file",
@@ -116,8 +132,10 @@ def read_settings(path: Path | str, overrides: dict[str, Any] | None = None) -> 
     if isinstance(values, dict):
         values = _merge(values, overrides or {})
         crystal = values.get("crystal")
-        if isinstance(crystal, str) and (path.parent / crystal).is_file():
-            values["crystal"] = str(path.parent / crystal)
+        # What is too long for a name is no file; it is refused where the crystal is read.
+        with suppress(OSError):
+            if isinstance(crystal, str) and (path.parent / crystal).is_file():
+                values["crystal"] = str(path.parent / crystal)
     return resolve(values, where=str(path))
 
 

@@ -32,6 +32,7 @@ ROOT_MODULES = (
     "cores",
     "errors",
     "files",
+    "plain_yaml",
     "progress",
     "records",
     "settings",

@@ -113,10 +113,12 @@ def _put(values: dict[str, Any], key: str, value: object) -> None:
 def _pair(text: str) -> tuple[str, object]:
     import yaml
 
+    from halion.plain_yaml import plain_values
+
     key, equals, value = text.partition("=")
     try:
         if equals and key.strip():
-            return key.strip(), yaml.safe_load(value)
+            return key.strip(), plain_values(value)
     except yaml.YAMLError:
         pass  # told below, together with a missing '='
     raise SettingsError(
