@@ -27,6 +27,8 @@ __all__ = [
     "nearest",
 ]
 
+# A value from a damaged file may be megabytes long; an error shows its beginning.
+_LONGEST_TEXT = 2000
 EXIT_DONE, EXIT_BUG, EXIT_INPUT, EXIT_PHYSICS, EXIT_MISSING, EXIT_INTERRUPTED = 0, 1, 2, 3, 4, 5
 
 
@@ -42,6 +44,7 @@ class HalionError(Exception):
     exit_code = EXIT_INPUT
 
     def __init__(self, what: str, *, where: str = "", fix: str) -> None:
+        what, where = _cut(what), _cut(where)  # never the remedy: it is typed as it stands
         super().__init__(what, where, fix)
         self.what, self.where, self.fix = what, where, fix
 
@@ -52,6 +55,12 @@ class HalionError(Exception):
     def __str__(self) -> str:
         where = f"\n  where: {self.where}" if self.where else ""
         return f"{self.what}{where}\n  next:  {self.fix}"
+
+
+def _cut(text: str) -> str:
+    # What was cut once is not cut again on its way from a worker.
+    is_short = len(text) <= _LONGEST_TEXT + 40
+    return text if is_short else f"{text[:_LONGEST_TEXT]} ... ({len(text)} characters)"
 
 
 def _rebuild(kind: type[HalionError], what: str, where: str, fix: str) -> HalionError:

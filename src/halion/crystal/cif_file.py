@@ -20,6 +20,12 @@ __all__ = ["CifBlock", "read_block"]
 _LARGEST_FILE = 64 * 2**20
 _FIX_FILE = "halion run CRYSTAL.cif   (a CIF with partial occupancies; built-in materials go by name: Li3YBr6)"
 _SCALAR_MARKS = {"?", ".", ""}
+# No label, number, symbol or operation is as long; what the reader does with a value may take time that grows as
+# the square of its length. Titles are cut instead.
+_LONGEST_VALUE, _LONGEST_TITLE = 1000, 300
+
+# gemmi compares the name of each block with all before it: 200,000 take nine seconds.
+_MOST_BLOCKS = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +54,29 @@ class CifBlock:
         """All values of a tag, as a scalar or in a loop, unquoted; tags match whatever their case.
 
         A DDLm dictionary writes `_atom_site.label` for `_atom_site_label`: both are found.
+
+        Raises:
+            CrystalError: a value longer than any label, number or symbol.
         """
+        values = self._values(tag)
+        longest = max(map(len, values), default=0)
+        if longest > _LONGEST_VALUE:
+            raise CrystalError(
+                f"a value of {tag} has {longest} characters; {_LONGEST_VALUE} are read at most",
+                where=self.where(),
+                fix="look at that value: a quote or a semicolon that does not close takes in what follows",
+            )
+        return values
+
+    def prose(self, *tags: str) -> str:
+        """The beginning of the first of these tags that says something, on one line; "" if none does."""
+        for tag in tags:
+            words = " ".join("".join(self._values(tag)[:1]).split())
+            if words not in _SCALAR_MARKS:
+                return words[:_LONGEST_TITLE]
+        return ""
+
+    def _values(self, tag: str) -> list[str]:
         found = self.block.find_values(tag) or self.block.find_values(_dotted(tag))
         return [gemmi.cif.as_string(value).strip() for value in found]
 
@@ -72,6 +100,13 @@ def read_block(path: Path | str) -> CifBlock:
     """
     path = Path(path)
     text = _read_text(path)
+    n_blocks = len(re.findall(r"(?<!\S)(?:data|save)_", text, re.IGNORECASE))
+    if n_blocks > _MOST_BLOCKS:
+        raise CrystalError(
+            f"the file has {n_blocks} data blocks and save frames; {_MOST_BLOCKS} are read at most",
+            where=str(path),
+            fix="copy the block of one crystal into a file of its own",
+        )
     try:
         document = gemmi.cif.read_string(text)
     except (ValueError, RuntimeError) as error:

@@ -91,7 +91,7 @@ def crystal_from_block(cif: CifBlock, *, name: str, source: str) -> DisorderedCr
 def _source(cif: CifBlock) -> str:
     """The file's name and the reference that it cites; not its folder, which says nothing elsewhere."""
     cited = [
-        cif.text(*tags)
+        cif.prose(*tags)
         for tags in (
             ("_publ_section_title", "_citation_title", "_citation.title"),
             ("_journal_name_full", "_citation_journal_full", "_citation_journal_abbrev"),
@@ -99,7 +99,7 @@ def _source(cif: CifBlock) -> str:
             ("_journal_paper_doi", "_citation_DOI", "_citation_doi"),
         )
     ]
-    return ", ".join([cif.path.name, *(" ".join(text.split()) for text in cited if text)])
+    return ", ".join([cif.path.name, *(text for text in cited if text)])
 
 
 def _stated_group_note(cif: CifBlock, number: int) -> tuple[str, ...]:
