@@ -72,3 +72,11 @@ def test_without_a_near_word_all_are_named_in_order():
 def test_public_names_are_all_there():
     assert all(hasattr(errors, name) for name in errors.__all__)
     assert {one.__name__ for one in CLASSES} <= set(errors.__all__)
+
+
+def test_a_text_of_megabytes_is_cut_once_and_its_remedy_never():
+    error = HalionError("a" * 10**6, where="b" * 10**6, fix="halion run " + "c" * 5000)
+    assert len(str(error)) < 10_000
+    assert "(1000000 characters)" in error.what
+    assert error.fix.endswith("c" * 5000)
+    assert pickle.loads(pickle.dumps(error)).what == error.what

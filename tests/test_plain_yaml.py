@@ -127,9 +127,31 @@ def test_what_pyyaml_writes_of_plain_values_is_read_back(value):
 
 
 words = st.sampled_from(
-    ["crystal", "dynamics", ":", " ", "\n", "  ", "- ", "[", "]", "{", "}", "&a", "*a", "!!int ", "!!set ", "<<", "?"]
-    + ["!!timestamp ", "!!binary ", "!!omap ", "!!float ", "'", '"', "\\", "1:59", "0x", "2020-13-01", "~", "|", ">"]
-    + ["Li3YBr6", "seed", "temperatures_k", ".inf", "1e400", "%YAML 9.9\n", "---", "...", "\t", "#", "é", "\x85"]
+    [
+        *(
+            "crystal",
+            "dynamics",
+            ":",
+            " ",
+            "\n",
+            "  ",
+            "- ",
+            "[",
+            "]",
+            "{",
+            "}",
+            "&a",
+            "*a",
+            "<<",
+            "?",
+            "~",
+            "|",
+            ">",
+        ),
+        *("!!int ", "!!set ", "!!timestamp ", "!!binary ", "!!omap ", "!!float ", "'", '"', "\\", "1:59", "0x"),
+        *("2020-13-01", "Li3YBr6", "seed", "temperatures_k", ".inf", "1e400", "%YAML 9.9\n", "---", "...", "\t"),
+        *("#", "é", "\x85"),
+    ]
 )
 
 

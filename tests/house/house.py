@@ -31,6 +31,7 @@ ROOT_MODULES = (
     "arrays",
     "cores",
     "errors",
+    "extxyz",
     "files",
     "plain_yaml",
     "progress",

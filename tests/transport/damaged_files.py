@@ -15,9 +15,11 @@ SYMBOLS = ("Li", "Li", "Cl", "Cl", "Cl")
 N_FRAMES = 6
 STEP_PS = 0.05
 # Words that readers of numbers, sizes and headers stumble over.
-FRAGMENTS = [b"\n", b" ", b"0", b"-1", b"9", b"999999999999", b"nan", b"inf", b"1e400", b"ITEM: ATOMS", b"Direct",
-             b'Lattice="', b"Properties=", b"=", b'"', b"{", b"[", b"Li", b"Xx", b"\xff", b"\x00", b"\t", b"time_ps",
-             b"1:1:1", b"0x", b"_JSON", b"ITEM: TIMESTEP\n", b"\xc3\xa9", b"config", b"species:S:1:pos:R:9"]  # fmt: skip
+FRAGMENTS = [
+    *(b"\n", b" ", b"0", b"-1", b"9", b"999999999999", b"nan", b"inf", b"1e400", b"Direct", b"=", b'"', b"{", b"["),
+    *(b'Lattice="', b"Properties=", b"Li", b"Xx", b"\xff", b"\x00", b"\t", b"time_ps", b"1:1:1", b"0x", b"_JSON"),
+    *(b"ITEM: ATOMS", b"ITEM: TIMESTEP\n", b"\xc3\xa9", b"config", b"species:S:1:pos:R:9"),
+]
 
 
 def frames() -> list[Atoms]:

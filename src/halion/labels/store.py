@@ -17,10 +17,17 @@ from ase import Atoms
 from ase.io import read, write
 
 from halion.errors import InputError, TornFile
+from halion.extxyz import refuse_missing_atoms
 from halion.files import write_text
 from halion.labels.types import Frame, Label, LabelledFrame, Provenance
 
 __all__ = ["LabelStore", "read_labels", "write_labels"]
+
+# What ASE's reader and NumPy raise for text that is not what it should be.
+_DAMAGE = (
+    *(OSError, EOFError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, AssertionError),
+    SyntaxError,
+)
 
 
 class LabelStore:
@@ -39,8 +46,9 @@ class LabelStore:
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self._lock = threading.Lock()
-        self._text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
-        held = read_labels(self.path) if self._text else []
+        is_begun = self.path.exists() and self.path.stat().st_size > 0
+        held = read_labels(self.path) if is_begun else []
+        self._text = self.path.read_text(encoding="utf-8") if is_begun else ""
         self.keys = {one.frame.key for one in held}
         self._method = held[0].label.provenance.method if held else None
 
@@ -83,8 +91,9 @@ def read_labels(path: Path | str) -> list[LabelledFrame]:
     if not path.exists():
         raise InputError("there is no such file of labels", where=str(path), fix="halion label --help")
     try:
+        refuse_missing_atoms(path)
         found = read(path, index=":", format="extxyz")
-    except (ValueError, IndexError, KeyError, OSError, SyntaxError) as error:
+    except _DAMAGE as error:
         raise TornFile(
             f"this is no whole extended XYZ file ({type(error).__name__}: {' '.join(str(error).split())[:120]})",
             where=str(path),
@@ -92,7 +101,20 @@ def read_labels(path: Path | str) -> list[LabelledFrame]:
         ) from error
     if not found:
         raise InputError("this file holds no frames", where=str(path), fix="label some: halion label --help")
-    return [_from_atoms(atoms, f"{path}, frame {k} from 0") for k, atoms in enumerate(found)]
+    return [_from_frame(atoms, f"{path}, frame {k} from 0") for k, atoms in enumerate(found)]
+
+
+def _from_frame(atoms: Atoms, where: str) -> LabelledFrame:
+    try:
+        return _from_atoms(atoms, where)
+    except (ValueError, TypeError, OverflowError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"this frame has a label that cannot be read ({' '.join(str(error).split())[:120]})",
+            where=where,
+            fix="take this frame out, or mend its REF_energy, REF_forces, REF_stress and what stands beside them",
+        ) from error
 
 
 def _as_text(labelled: list[LabelledFrame]) -> str:

@@ -112,6 +112,12 @@ def _refuse_unusable(frames: list[ase.Atoms], path: Path) -> None:
                 where=str(path),
                 fix="write a trajectory with one atom order (LAMMPS: dump_modify sort id)",
             )
+        if not (np.isfinite(frame.positions).all() and np.isfinite(frame.cell.array).all()):
+            raise TrajectoryError(
+                f"frame {k} holds positions or a cell that are not finite: an exploded run, or a damaged file",
+                where=str(path),
+                fix=f"cut the file before frame {k}, and look at the run that wrote it",
+            )
         if abs(np.linalg.det(frame.cell.array)) < 1e-6:
             raise TrajectoryError(
                 f"frame {k} has no cell; volume, conductivity and unwrapping need one",

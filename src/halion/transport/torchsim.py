@@ -31,7 +31,7 @@ def is_torch_sim(path: Path) -> bool:
     try:
         with h5py.File(path, "r") as file:
             program = file["header"].attrs.get("program", "") if "header" in file else ""
-    except OSError:
+    except (OSError, RuntimeError, LookupError, ValueError, AttributeError):
         return False
     return (program.decode() if isinstance(program, bytes) else str(program)) == _PROGRAM
 
@@ -52,7 +52,7 @@ def read_torch_sim(path: Path) -> tuple[list[Atoms], IntArray]:
             return _frames(file, path)
     except HalionError:
         raise
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
+    except (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, MemoryError) as error:
         raise TornFile(
             f"this torch-sim file cannot be read to its end ({' '.join(str(error).split())[:150]})",
             where=str(path),
