@@ -172,7 +172,7 @@ def test_every_physical_key_names_its_unit():
         "window",
     }
     pure |= {"control", "least_recall", "relax_most"}
-    pure |= {"estimator", "error", "target_factor"}
+    pure |= {"estimator", "error", "target_factor", "cell"}
     for section in StudySettings.model_fields.values():
         for name in getattr(section.annotation, "model_fields", {}):
             assert name.endswith(units) or name in pure, name
