@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from halion.labels.checks import energy_outliers
 from halion.labels.gpaw import GpawLabeller, find_gpaw
 from halion.labels.kpoints import gamma_centred
+from halion.labels.relaxations import RelaxationLimits, Relaxations, relax_frames
 from halion.labels.run import Labelling, label_frames
 from halion.labels.store import LabelStore, read_labels, write_labels
 from halion.labels.types import Frame, Label, LabelledFrame, Labeller, Provenance, Relaxed
@@ -30,6 +31,8 @@ __all__ = [
     "Labelling",
     "PotentialLabeller",
     "Provenance",
+    "RelaxationLimits",
+    "Relaxations",
     "Relaxed",
     "SamplingChoices",
     "choose_frames",
@@ -39,6 +42,7 @@ __all__ = [
     "gather_frames",
     "label_frames",
     "read_labels",
+    "relax_frames",
     "write_labels",
 ]
 

@@ -15,9 +15,9 @@ from ase.io.espresso import write_espresso_in
 from halion.errors import InputError, LabelError, MissingDependency
 from halion.labels.kpoints import gamma_centred
 from halion.labels.process import run_process
-from halion.labels.types import Label, Provenance, Relaxed
+from halion.labels.types import Label, Provenance, Relaxed, largest_gradient
 from halion.settings_learning import LabelSettings
-from halion.units import energy_to_rydberg, length_from_bohr
+from halion.units import GPA_PER_EV_ANGSTROM3, energy_to_rydberg, length_from_bohr
 
 __all__ = ["EspressoLabeller", "find_pseudopotentials"]
 
@@ -50,9 +50,10 @@ class EspressoLabeller:
             )
         self._settings = settings
         self._folder = Path(settings.pseudopotentials)
-        self.method = (
-            f"Quantum ESPRESSO {settings.functional} PW {settings.cutoff_ev:g} eV "
+        self.method, self.relaxation_method = (
+            f"Quantum ESPRESSO {settings.functional} PW {cutoff:g} eV "
             f"k {settings.k_spacing_per_angstrom:g} 1/A smearing {settings.smearing_ev:g} eV"
+            for cutoff in (settings.cutoff_ev, settings.relaxation_cutoff_ev)
         )
 
     def label(self, atoms: Atoms, folder: Path) -> Label:
@@ -60,20 +61,37 @@ class EspressoLabeller:
         return self._climb(atoms, folder, "scf", {})[1]
 
     def relax(self, atoms: Atoms, folder: Path, *, force_tolerance: float, max_steps: int) -> Relaxed:
-        """Its own BFGS over positions and cell (vc-relax), see `Labeller`."""
-        limit = {"forc_conv_thr": length_from_bohr(energy_to_rydberg(force_tolerance)), "nstep": max_steps}
-        relaxed, label, n_steps = self._climb(atoms, folder, "vc-relax", limit)
-        largest = float(np.linalg.norm(label.forces, axis=1).max())
+        """Its own BFGS over positions and cell (vc-relax), see `Labeller`.
+
+        vc-relax ends with a calculation in the plane waves of the relaxed cell, which is the label.
+        """
+        pressure = 10 * GPA_PER_EV_ANGSTROM3 * force_tolerance * len(atoms) / atoms.get_volume()
+        limits = {
+            "control": {"forc_conv_thr": length_from_bohr(energy_to_rydberg(force_tolerance)), "nstep": max_steps},
+            "cell": {"press_conv_thr": pressure},  # kbar
+        }
+        steps, label = self._climb(atoms, folder, "vc-relax", limits)
+        last = steps[-1]
+        relaxed = Atoms(last.numbers, positions=last.positions, cell=last.cell, pbc=True)
+        largest = largest_gradient(relaxed, label)
         return Relaxed(
-            atoms=relaxed, label=label, n_steps=n_steps, largest_force=largest, converged=largest < force_tolerance
+            atoms=relaxed,
+            label=label,
+            n_steps=len(steps),
+            largest_force=largest,
+            converged=largest < force_tolerance,
+            start_energy=float(steps[0].get_potential_energy()),
         )
 
-    def _climb(self, atoms: Atoms, folder: Path, task: str, control: dict[str, Any]) -> tuple[Atoms, Label, int]:
+    def _climb(
+        self, atoms: Atoms, folder: Path, task: str, limits: dict[str, dict[str, Any]]
+    ) -> tuple[list[Atoms], Label]:
+        method = self.method if task == "scf" else self.relaxation_method
         said = []
         for attempt, rung in enumerate(_LADDER):
             place = folder / f"attempt-{attempt}"
             place.mkdir(parents=True, exist_ok=True)
-            self._write(atoms, place, task, control, rung)
+            self._write(atoms, place, task, limits, rung)
             start = time.time()
             command = [*shlex.split(self._settings.command or "pw.x"), "-in", "pw.in"]
             try:
@@ -84,8 +102,7 @@ class EspressoLabeller:
                 continue
             last = steps[-1]
             if last.calc is not None and {"energy", "forces", "stress"} <= last.calc.results.keys():
-                label = _label(last, self.method, attempt, time.time() - start)
-                return Atoms(last.numbers, positions=last.positions, cell=last.cell, pbc=True), label, len(steps)
+                return steps, _label(last, method, attempt, time.time() - start)
             said.append("no energy, forces and stress in its output")
         raise LabelError(
             f"Quantum ESPRESSO gave no result: {'; '.join(said)}",
@@ -93,7 +110,9 @@ class EspressoLabeller:
             fix="look at output.txt in that folder; another frame takes this one's place",
         )
 
-    def _write(self, atoms: Atoms, folder: Path, task: str, control: dict[str, Any], rung: dict[str, Any]) -> None:
+    def _write(
+        self, atoms: Atoms, folder: Path, task: str, limits: dict[str, dict[str, Any]], rung: dict[str, Any]
+    ) -> None:
         settings = self._settings
         cutoff = settings.cutoff_ev if task == "scf" else settings.relaxation_cutoff_ev
         waves = energy_to_rydberg(cutoff)
@@ -104,7 +123,7 @@ class EspressoLabeller:
                 "tstress": True,
                 "pseudo_dir": str(self._folder.resolve()),
                 "outdir": "./scratch",
-                **control,
+                **limits.get("control", {}),
             },
             "system": {
                 "ecutwfc": waves,
@@ -116,6 +135,7 @@ class EspressoLabeller:
                 "nosym": True,
             },
             "electrons": {"conv_thr": 1e-9 * len(atoms), "scf_must_converge": True, **rung},
+            "cell": limits.get("cell", {}),
         }
         files = find_pseudopotentials(sorted(set(atoms.symbols)), self._folder)
         points = gamma_centred(atoms.cell.array, settings.k_spacing_per_angstrom)

@@ -46,6 +46,9 @@ _LADDER: tuple[dict[str, Any], ...] = (
 )
 # eV per valence electron and electrons per valence electron: forces then hold to about 1e-3 eV/Angstrom.
 _CONVERGED = {"energy": 1e-5, "density": 1e-4}
+_ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+# GPAW's C extension brings its MPI, which since 26 has to be asked for where Python, not `gpaw python`, runs it.
+_PARALLEL = {"GPAW_MPI_BACKEND": "cgpaw"}
 
 
 class GpawLabeller:
@@ -57,7 +60,7 @@ class GpawLabeller:
     Args:
         settings: cutoff, k-point spacing, smearing, GPAW's python (`command`), MPI processes, time limit.
     Attributes:
-        method: e.g. "GPAW PBE PW 350 eV k 0.65 1/A smearing 0.05 eV".
+        method, relaxation_method: e.g. "GPAW PBE PW 350 eV k 0.65 1/A smearing 0.05 eV".
     Raises:
         MissingDependency: no GPAW is found.
     Checked by tests/labels/test_labels_gpaw.py (marker `dft`: finite differences of energy; without GPAW: the
@@ -67,10 +70,8 @@ class GpawLabeller:
     def __init__(self, settings: LabelSettings) -> None:
         self._settings = settings
         self._python = find_gpaw(settings.command)
-        self.method = (
-            f"GPAW {settings.functional} PW {settings.cutoff_ev:g} eV k {settings.k_spacing_per_angstrom:g} 1/A "
-            f"smearing {settings.smearing_ev:g} eV"
-        )
+        self.method = _method(settings, settings.cutoff_ev)
+        self.relaxation_method = _method(settings, settings.relaxation_cutoff_ev)
 
     def label(self, atoms: Atoms, folder: Path) -> Label:
         """Energy, forces and stress, see `Labeller`."""
@@ -78,22 +79,27 @@ class GpawLabeller:
         return _label(answer, attempt, self.method)
 
     def relax(self, atoms: Atoms, folder: Path, *, force_tolerance: float, max_steps: int) -> Relaxed:
-        """FIRE over positions and cell (ASE's Frechet cell filter), see `Labeller`.
+        """FIRE over positions and cell (ASE's Frechet cell filter) in one process of GPAW, see `Labeller`.
 
-        The plane-wave cutoff is `relaxation_cutoff_ev`: a changing cell needs a finer basis.
+        The plane-wave cutoff is `relaxation_cutoff_ev`, that of each step's own cell. The time limit counts from
+        step to step. `folder`/steps.extxyz holds every step; the next rung of the ladder, and a later call, go on
+        from its last geometry.
         """
-        cutoff = self._settings.relaxation_cutoff_ev
-        wanted = {"force_tolerance": force_tolerance, "max_steps": max_steps, "cutoff": cutoff}
+        wanted = {
+            "force_tolerance": force_tolerance,
+            "max_steps": max_steps,
+            "cutoff": self._settings.relaxation_cutoff_ev,
+            "method": self.relaxation_method,
+            "trajectory": str((folder / "steps.extxyz").resolve()),
+        }
         answer, attempt = self._climb(atoms, folder, wanted)
-        relaxed = Atoms(atoms.numbers, positions=answer["positions"], cell=answer["cell"], pbc=True)
         return Relaxed(
-            atoms=relaxed,
-            label=_label(
-                answer, attempt, self.method.replace(f"{self._settings.cutoff_ev:g} eV", f"{cutoff:g} eV")
-            ),
+            atoms=Atoms(atoms.numbers, positions=answer["positions"], cell=answer["cell"], pbc=True),
+            label=_label(answer, attempt, self.relaxation_method),
             n_steps=answer["n_steps"],
             largest_force=answer["largest_force"],
             converged=answer["largest_force"] < force_tolerance,
+            start_energy=answer["start_energy"],
         )
 
     def _climb(self, atoms: Atoms, folder: Path, relax: dict[str, Any] | None) -> tuple[dict[str, Any], int]:
@@ -132,7 +138,13 @@ class GpawLabeller:
         }
         write_json(folder / "job.json", job)
         command = [*self._mpi(), self._python, str(_JOB), "job.json", "result.json"]
-        run_process(command, folder, settings.time_limit_s, environment={"OMP_NUM_THREADS": "1"})
+        run_process(
+            command,
+            folder,
+            settings.time_limit_s,
+            environment=_ONE_THREAD | (_PARALLEL if settings.processes > 1 else {}),
+            growing=None if relax is None else Path(relax["trajectory"]),
+        )
         if not (folder / "result.json").exists():
             raise LabelError(
                 "GPAW ended without a result",
@@ -186,6 +198,13 @@ def _outside_environment() -> list[str]:
     own = Path(sys.prefix).resolve()
     folders = os.environ.get("PATH", "").split(os.pathsep)
     return [folder for folder in folders if not Path(folder).resolve().is_relative_to(own)]
+
+
+def _method(settings: LabelSettings, cutoff: float) -> str:
+    return (
+        f"GPAW {settings.functional} PW {cutoff:g} eV k {settings.k_spacing_per_angstrom:g} 1/A "
+        f"smearing {settings.smearing_ev:g} eV"
+    )
 
 
 def _has_gpaw(python: str) -> bool:

@@ -6,11 +6,9 @@ import threading
 import time
 from pathlib import Path
 
-import numpy as np
 from ase import Atoms
-from ase.filters import FrechetCellFilter
-from ase.optimize import FIRE
 
+from halion.labels.jobs.relaxing import descend
 from halion.labels.types import Label, Provenance, Relaxed
 from halion.potentials.from_ase import PotentialCalculator
 from halion.potentials.types import Potential
@@ -24,7 +22,7 @@ class PotentialLabeller:
     Args:
         potential: of any kind.
     Attributes:
-        method: "potential NAME (first digits of the digest of its weights)".
+        method, relaxation_method: "potential NAME (first digits of the digest of its weights)".
     Checked by tests/labels/test_labels_run.py.
     """
 
@@ -32,6 +30,7 @@ class PotentialLabeller:
         self._potential = potential
         self._one_at_a_time = threading.Lock()  # calculators hold state
         self.method = f"potential {potential.name} ({potential.weights_sha256[:12]})"
+        self.relaxation_method = self.method
 
     def label(self, atoms: Atoms, folder: Path) -> Label:
         """Energy, forces and stress of the potential; `folder` stays unused."""
@@ -48,18 +47,23 @@ class PotentialLabeller:
         )
 
     def relax(self, atoms: Atoms, folder: Path, *, force_tolerance: float, max_steps: int) -> Relaxed:
-        """FIRE over positions and cell, see `Labeller`."""
+        """FIRE over positions and cell, every step in `folder`/steps.extxyz, see `Labeller`."""
         relaxed = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True)
         relaxed.calc = PotentialCalculator(self._potential)
-        moved = FrechetCellFilter(relaxed)
-        optimizer = FIRE(moved, logfile=None)
-        optimizer.run(fmax=force_tolerance, steps=max_steps)
-        largest = float(np.linalg.norm(moved.get_forces(), axis=1).max())
+        folder.mkdir(parents=True, exist_ok=True)
+        wanted = {
+            "force_tolerance": force_tolerance,
+            "max_steps": max_steps,
+            "method": self.relaxation_method,
+            "trajectory": str(folder / "steps.extxyz"),
+        }
+        found = descend(relaxed, wanted)
         relaxed.calc = None
         return Relaxed(
             atoms=relaxed,
             label=self.label(relaxed, folder),
-            n_steps=optimizer.get_number_of_steps(),
-            largest_force=largest,
-            converged=largest < force_tolerance,
+            n_steps=found.n_steps,
+            largest_force=found.largest_force,
+            converged=found.largest_force < force_tolerance,
+            start_energy=found.start_energy,
         )

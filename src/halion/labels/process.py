@@ -16,7 +16,12 @@ _TAIL = 2000  # characters of the code's own words in an error
 
 
 def run_process(
-    command: Sequence[str], folder: Path, limit_s: float, *, environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    folder: Path,
+    limit_s: float,
+    *,
+    environment: Mapping[str, str] | None = None,
+    growing: Path | None = None,
 ) -> None:
     """Run a code in a folder; standard output to output.txt, errors to error.txt.
 
@@ -25,9 +30,10 @@ def run_process(
         folder: to run in; exists.
         limit_s: seconds after which it and its children are killed.
         environment: variables added to those of this process.
+        growing: a file that the code replaces step by step; the limit then counts from the last time.
     Raises:
         MissingDependency: there is no such program.
-        TimeoutError: it took longer than `limit_s`.
+        TimeoutError: it took longer than `limit_s`, or no step was made for that long (told at most twice as late).
         LabelError: it ended with another status than 0, with its last words.
     Checked by tests/labels/test_labels_process.py.
     """
@@ -49,7 +55,7 @@ def run_process(
                 where=str(folder),
                 fix="set labels.command to the code's program, or install it: halion doctor",
             ) from error
-        status = _wait(process, limit_s)
+        status = _wait(process, limit_s, growing)
     if status != 0:
         raise LabelError(
             f"{Path(command[0]).name} ended with status {status}: {_last_words(folder)}",
@@ -58,15 +64,27 @@ def run_process(
         )
 
 
-def _wait(process: subprocess.Popen[bytes], limit_s: float) -> int:
+def _wait(process: subprocess.Popen[bytes], limit_s: float, growing: Path | None) -> int:
+    seen = _changed(growing)
     try:
-        return process.wait(limit_s)
-    except subprocess.TimeoutExpired:
-        raise TimeoutError(f"no result within {limit_s:g} s") from None
+        while True:
+            try:
+                return process.wait(limit_s)
+            except subprocess.TimeoutExpired:
+                now = _changed(growing)
+                if now == seen:
+                    what = "no result" if growing is None else "no further step"
+                    raise TimeoutError(f"{what} within {limit_s:g} s") from None
+                seen = now
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+def _changed(path: Path | None) -> int | None:
+    """When a file was last replaced, ns; None: it is not there."""
+    return path.stat().st_mtime_ns if path is not None and path.exists() else None
 
 
 def _last_words(folder: Path) -> str:

@@ -14,7 +14,7 @@ from halion.files import write_text
 from halion.labels.imports import read_vasp
 from halion.labels.kpoints import gamma_centred
 from halion.labels.process import run_process
-from halion.labels.types import Label, Relaxed
+from halion.labels.types import Label, Relaxed, largest_gradient
 from halion.settings_learning import LabelSettings
 
 __all__ = ["VaspLabeller", "write_vasp_inputs"]
@@ -65,37 +65,44 @@ class VaspLabeller:
             )
         self._settings = settings
         self.method = _method(settings, settings.cutoff_ev)
+        self.relaxation_method = _method(settings, settings.relaxation_cutoff_ev)
 
     def label(self, atoms: Atoms, folder: Path) -> Label:
         """Energy, forces and stress, see `Labeller`."""
-        return self._climb(atoms, folder, self._settings.cutoff_ev, {})[-1][1]
+        return self._climb(atoms, folder, self.method, {})[-1][1]
 
     def relax(self, atoms: Atoms, folder: Path, *, force_tolerance: float, max_steps: int) -> Relaxed:
-        """VASP's own conjugate gradients over positions and cell (ISIF = 3), see `Labeller`."""
+        """VASP's own conjugate gradients over positions and cell (IBRION = 2, ISIF = 3), see `Labeller`.
+
+        VASP keeps the plane waves of the cell that it starts from; a second, static run at the relaxed cell
+        (`folder`/end) gives the label.
+        """
         wanted = {"IBRION": "2", "ISIF": "3", "NSW": str(max_steps), "EDIFFG": f"{-force_tolerance:g}"}
-        steps = self._climb(atoms, folder, self._settings.relaxation_cutoff_ev, wanted)
-        relaxed, label = steps[-1]
-        largest = float(np.linalg.norm(label.forces, axis=1).max())
+        tags = {"ENCUT": f"{self._settings.relaxation_cutoff_ev:g}"}
+        steps = self._climb(atoms, folder, self.relaxation_method, tags | wanted)
+        relaxed, last = steps[-1]
+        largest = largest_gradient(relaxed, last)
         return Relaxed(
             atoms=relaxed,
-            label=label,
+            label=self._climb(relaxed, folder / "end", self.relaxation_method, tags)[-1][1],
             n_steps=len(steps),
             largest_force=largest,
             converged=largest < force_tolerance,
+            start_energy=steps[0][1].energy,
         )
 
-    def _climb(self, atoms: Atoms, folder: Path, cutoff: float, extra: dict[str, str]) -> list[tuple[Atoms, Label]]:
+    def _climb(self, atoms: Atoms, folder: Path, method: str, extra: dict[str, str]) -> list[tuple[Atoms, Label]]:
         said = []
         for attempt, rung in enumerate(_LADDER):
             place = folder / f"attempt-{attempt}"
-            order = write_vasp_inputs(atoms, place, self._settings, cutoff_ev=cutoff, extra=extra | rung)
+            order = write_vasp_inputs(atoms, place, self._settings, extra=extra | rung)
             try:
                 run_process(shlex.split(self._settings.command or ""), place, self._settings.time_limit_s)
                 found = read_vasp(place / "vasprun.xml")
             except (TimeoutError, InputError) as error:
                 said.append(str(error).splitlines()[0])
                 continue
-            return [_in_order(one.frame.atoms, one.label, order, self.method) for one in found]
+            return [_in_order(one.frame.atoms, one.label, order, method) for one in found]
         raise LabelError(
             f"VASP gave no converged result: {'; '.join(said)}",
             where=str(folder),
@@ -108,7 +115,6 @@ def write_vasp_inputs(
     folder: Path | str,
     settings: LabelSettings,
     *,
-    cutoff_ev: float | None = None,
     extra: dict[str, str] | None = None,
 ) -> list[int]:
     """INCAR, POSCAR, KPOINTS and POTCAR of one label.
@@ -117,7 +123,6 @@ def write_vasp_inputs(
         atoms: any order; POSCAR has them by element.
         folder: made where it is not there.
         settings: cutoff, k-point spacing, smearing, folder of POTCARs.
-        cutoff_ev: instead of `settings.cutoff_ev`.
         extra: INCAR tags that replace or add to those of a static label.
     Returns:
         For each line of POSCAR the atom that it is of.
@@ -128,7 +133,7 @@ def write_vasp_inputs(
     folder.mkdir(parents=True, exist_ok=True)
     elements = sorted(set(atoms.symbols))
     order = [i for element in elements for i in range(len(atoms)) if atoms.symbols[i] == element]
-    tags = _STATIC | {"ENCUT": f"{cutoff_ev or settings.cutoff_ev:g}", "SIGMA": f"{settings.smearing_ev:g}"}
+    tags = _STATIC | {"ENCUT": f"{settings.cutoff_ev:g}", "SIGMA": f"{settings.smearing_ev:g}"}
     write_text(folder / "INCAR", "".join(f"{k} = {v}\n" for k, v in sorted((tags | (extra or {})).items())))
     points = gamma_centred(atoms.cell.array, settings.k_spacing_per_angstrom)
     write_text(folder / "KPOINTS", f"gamma-centred\n0\nGamma\n{points[0]} {points[1]} {points[2]}\n0 0 0\n")

@@ -1,7 +1,8 @@
 """One label or relaxation with GPAW, run by GPAW's own Python, alone or under MPI: gpaw_job.py JOB RESULT.
 
 It imports nothing of halion: GPAW may live in an environment that has no halion. What it is told (`job.json`) and
-what it answers (`result.json`, written by rank 0, whole or not at all) is plain JSON; see `gpaw.py`.
+what it answers (`result.json`, written by rank 0, whole or not at all) is plain JSON; see `gpaw.py`. A relaxation is
+one process: GPAW carries density and waves from step to step, onto the plane waves of each new cell.
 """
 
 import json
@@ -9,13 +10,11 @@ import os
 import sys
 import time
 
-import numpy as np
 from ase import Atoms
-from ase.filters import FrechetCellFilter
-from ase.optimize import FIRE
 from gpaw import GPAW, PW, FermiDirac, KohnShamConvergenceError
 from gpaw import __version__ as gpaw_version
 from gpaw.mpi import world
+from relaxing import descend  # beside this file, which Python runs by its path
 
 __all__ = ["main"]
 
@@ -38,22 +37,14 @@ def _calculator(job, cutoff):
     )
 
 
-def _relax(atoms, job):
-    """FIRE over positions and cell at once, as in ASE; returns steps and the largest force of both."""
-    moved = FrechetCellFilter(atoms)
-    optimizer = FIRE(moved, logfile="fire.txt" if world.rank == 0 else None)
-    optimizer.run(fmax=job["relax"]["force_tolerance"], steps=job["relax"]["max_steps"])
-    return optimizer.get_number_of_steps(), float(np.linalg.norm(moved.get_forces(), axis=1).max())
-
-
 def _work(job):
     start = time.time()
     atoms = Atoms(job["numbers"], positions=job["positions"], cell=job["cell"], pbc=True)
     answer = {}
     if job["relax"] is not None:
         atoms.calc = _calculator(job, job["relax"]["cutoff"])
-        answer["n_steps"], answer["largest_force"] = _relax(atoms, job)
-        # The basis was that of the starting cell; the label is taken with one made for the relaxed cell.
+        answer |= descend(atoms, job["relax"], is_writer=world.rank == 0)._asdict()
+        # From scratch: the label of the relaxed structure owes nothing to the waves of the steps before.
     atoms.calc = _calculator(job, job["cutoff"] if job["relax"] is None else job["relax"]["cutoff"])
     answer["energy"] = float(atoms.get_potential_energy())
     answer["forces"] = atoms.get_forces().tolist()

@@ -1,0 +1,1 @@
+"""What runs in a code's own Python: scripts that import nothing of halion."""
