@@ -199,8 +199,9 @@ def _orderings(source: str, settings: OrderingSettings) -> OrderingSet:
 
 
 def _write(table: Ranking, folder: Path) -> list[Path]:
-    from halion.files import write_text
+    from halion.files import write_json, write_text
     from halion.ranking import back_check_table, quality_table, ranking_table, relaxed_table, write_structures
+    from halion.records import to_record
 
     tables = {"ranking": ranking_table(table), "relaxed": relaxed_table(table)}
     if table.quality:
@@ -208,7 +209,8 @@ def _write(table: Ranking, folder: Path) -> list[Path]:
     if table.back_check and table.back_check.occupancies:
         tables["occupancies"] = back_check_table(table.back_check)
     written = [write_text(folder / f"{name}.csv", csv_text(rows)) for name, rows in tables.items()]
-    return [*write_structures(table, folder), *written]
+    # Last, for it stands for all: whole numbers, so that another command takes up the ranking bit for bit.
+    return [*write_structures(table, folder), *written, write_json(folder / "ranking.json", to_record(table))]
 
 
 def _record(table: Ranking, crystal_name: str) -> dict[str, Any]:

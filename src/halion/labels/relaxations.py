@@ -106,9 +106,7 @@ def relax_frames(
 def _relax(frame: Frame, labeller: Labeller, folder: Path, limits: RelaxationLimits) -> Relaxed:
     folder.mkdir(parents=True, exist_ok=True)
     refuse_bad_structure(frame.atoms, frame.group)
-    found = labeller.relax(
-        frame.atoms, folder, force_tolerance=limits.force_tolerance, max_steps=limits.max_steps
-    )
+    found = labeller.relax(frame.atoms, folder, force_tolerance=limits.force_tolerance, max_steps=limits.max_steps)
     if not found.converged:
         raise LabelError(
             f"not relaxed within {limits.max_steps} steps: the largest force, or the cell's gradient per atom, is "

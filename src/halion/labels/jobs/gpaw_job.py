@@ -1,8 +1,8 @@
 """One label or relaxation with GPAW, run by GPAW's own Python, alone or under MPI: gpaw_job.py JOB RESULT.
 
 It imports nothing of halion: GPAW may live in an environment that has no halion. What it is told (`job.json`) and
-what it answers (`result.json`, written by rank 0, whole or not at all) is plain JSON; see `gpaw.py`. A relaxation is
-one process: GPAW carries density and waves from step to step, onto the plane waves of each new cell.
+what it answers (`result.json`, written by rank 0, whole or not at all) is plain JSON; see `gpaw.py`. A relaxation
+is one process: GPAW carries density and waves from step to step, onto the plane waves of each new cell.
 """
 
 import json

@@ -25,8 +25,8 @@ def descend(atoms, wanted, *, is_writer=True):
 
     Args:
         atoms: the start.
-        wanted: force_tolerance, eV/Angstrom: every force, and the cell's gradient per atom (volume times stress over
-            the number of atoms), are smaller at the end; max_steps, all together, those before a stop too;
+        wanted: force_tolerance, eV/Angstrom: every force, and the cell's gradient per atom (volume times stress
+            over the number of atoms), are smaller at the end; max_steps, all together, those before a stop too;
             trajectory, path of an extxyz file that holds every geometry with REF_energy, REF_forces and REF_stress,
             whole after every step; method, kept with each: steps of another method are not gone on from.
         is_writer: whether this process writes; under MPI one does.
