@@ -114,6 +114,7 @@ def _relax(frame: Frame, labeller: Labeller, folder: Path, limits: RelaxationLim
             where=str(folder),
             fix="the same again with more steps: GPAW and potentials go on from the last geometry",
         )
+    refuse_bad_structure(found.atoms, frame.group)
     refuse_bad_label(found.label, str(folder))
     return found
 
