@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from halion.cli.enumerate import made_orderings
+from halion.cli.label_options import CodeCommand, Processes, Pseudopotentials
 from halion.cli.options import (
     AsJson,
     Device,
@@ -36,6 +38,16 @@ from halion.cli.ordering_options import (
     Tolerance,
     Window,
 )
+from halion.cli.rank_check import (
+    Limits,
+    Static,
+    Validate,
+    ValidateSteps,
+    ValidateTop,
+    Validation,
+    ValidationCutoff,
+    asked,
+)
 from halion.cli.terminal import Shown, Table, Watcher, stop_on_signal
 
 if TYPE_CHECKING:
@@ -49,7 +61,10 @@ __all__ = ["command"]
 def command(
     source: Annotated[
         str,
-        typer.Argument(metavar="CRYSTAL|ORDERINGS.h5", help="A crystal, or a file of `halion enumerate --output`."),
+        typer.Argument(
+            metavar="CRYSTAL|ORDERINGS.h5|FOLDER",
+            help="A crystal, a file of `halion enumerate --output`, or with --validate the folder of a ranking.",
+        ),
     ],
     supercell: Supercell = None,
     max_atoms: MaxAtoms = None,
@@ -95,6 +110,14 @@ def command(
         Path | None,
         typer.Option(metavar="FOLDER", help="New folder for the ranked cells (CIF, POSCAR) and the table."),
     ] = None,
+    validate: Validate = None,
+    static: Static = False,
+    validate_top: ValidateTop = None,
+    validate_steps: ValidateSteps = None,
+    cutoff: ValidationCutoff = None,
+    code_command: CodeCommand = None,
+    pseudopotentials: Pseudopotentials = None,
+    processes: Processes = None,
     as_json: AsJson = False,
 ) -> Shown:
     """Relax the orderings lowest in electrostatic energy and rank them."""
@@ -124,9 +147,14 @@ def command(
         sample_size=sample_size,
         seed=seed,
     ).settings()
+    if validate:
+        code = given(command=code_command, pseudopotentials=pseudopotentials, processes=processes)
+        limits = Limits(cutoff, validate_top or settings.ranking.relax_best, validate_steps, force_tolerance)
+        check = Validation(code=validate, options=code, limits=limits, static=static, arrange=arrange)
+        make = partial(_ranked, source, settings, wanted, as_json=as_json)
+        return check.run(source, folder, make, asked(source, settings.ranking, wanted), as_json=as_json)
     if folder:
         new_file(folder)
-
     if arrange:
         elements = two_elements(arrange, "--arrange")
         return _arranged(source, settings, wanted, elements, folder, as_json=as_json)

@@ -9,20 +9,31 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from halion.study.loop import run_loop
     from halion.study.loop_types import LoopRound, LoopStudy
+    from halion.study.order_comparison import OrderComparison, compare_orders
     from halion.study.orderings import make_orderings, shard_path
     from halion.study.plan import StudyPlan, plan_study
+    from halion.study.rank_check import CheckChoices, CheckedOrdering, RankingCheck, check_ranking
+    from halion.study.rank_check_files import check_figure, check_table, write_check
     from halion.study.run import collect_results, report_study, run_study
     from halion.study.run_folder import RunFolder, study_status
     from halion.study.series import SeriesResults, SeriesStudy, run_series
 
 __all__ = [
+    "CheckChoices",
+    "CheckedOrdering",
     "LoopRound",
     "LoopStudy",
+    "OrderComparison",
+    "RankingCheck",
     "RunFolder",
     "SeriesResults",
     "SeriesStudy",
     "StudyPlan",
+    "check_figure",
+    "check_ranking",
+    "check_table",
     "collect_results",
+    "compare_orders",
     "make_orderings",
     "plan_study",
     "report_study",
@@ -31,16 +42,25 @@ __all__ = [
     "run_study",
     "shard_path",
     "study_status",
+    "write_check",
 ]
 
 _HOMES = {
+    "CheckChoices": "rank_check",
+    "CheckedOrdering": "rank_check",
     "LoopRound": "loop_types",
     "LoopStudy": "loop_types",
+    "OrderComparison": "order_comparison",
+    "RankingCheck": "rank_check",
     "RunFolder": "run_folder",
     "SeriesResults": "series",
     "SeriesStudy": "series",
     "StudyPlan": "plan",
+    "check_figure": "rank_check_files",
+    "check_ranking": "rank_check",
+    "check_table": "rank_check_files",
     "collect_results": "run",
+    "compare_orders": "order_comparison",
     "make_orderings": "orderings",
     "plan_study": "plan",
     "report_study": "run",
@@ -49,6 +69,7 @@ _HOMES = {
     "run_study": "run",
     "shard_path": "orderings",
     "study_status": "run_folder",
+    "write_check": "rank_check_files",
 }
 
 

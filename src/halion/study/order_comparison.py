@@ -101,9 +101,7 @@ def compare_orders(potential: FloatArray, reference: FloatArray) -> OrderCompari
         is_best_same=above <= _TIE,
         best_rank=1 + int((reference < reference[best] - _TIE).sum()),
         best_above=above,
-        verdict=_verdict(
-            len(error), float(np.ptp(potential)), pair_error, int(is_apart.sum()), int(is_reversed.sum())
-        ),
+        verdict=_verdict(potential, pair_error, int(is_apart.sum()), int(is_reversed.sum())),
     )
 
 
@@ -143,8 +141,8 @@ def _verdict(potential: FloatArray, pair_error: float, n_apart: int, n_reversed:
     error = f"its error of {1000 * pair_error:.2f} meV/atom for the difference of two structures"
     if n_apart == 0:
         return (
-            f"Whether the potential's order holds cannot be told: its energies lie within {1000 * np.ptp(potential):.2f} "
-            f"meV/atom, less than {error}."
+            "Whether the potential's order holds cannot be told: its energies lie within "
+            f"{1000 * np.ptp(potential):.2f} meV/atom, less than {error}."
         )
     if n_reversed == 0:
         pairs = "the one pair" if n_apart == 1 else f"all {n_apart} pairs"
