@@ -55,6 +55,21 @@ def test_every_rung_writes_its_input_and_says_why_it_failed(folder, tmp_path):
     assert "'cg'" in (tmp_path / "job" / "attempt-2" / "pw.in").read_text()
 
 
+def test_a_relaxation_asks_for_the_same_gradient_of_atoms_and_cell(folder, tmp_path):
+    labeller = EspressoLabeller(LabelSettings(code="espresso", command="false", pseudopotentials=str(folder)))
+    atoms = bulk("LiCl", "rocksalt", a=5.13)
+    with pytest.raises(LabelError, match="status 1"):
+        labeller.relax(atoms, tmp_path / "job", force_tolerance=0.01, max_steps=70)
+    text = (tmp_path / "job" / "attempt-0" / "pw.in").read_text()
+    values = dict(line.split("=") for line in text.replace(" ", "").splitlines() if "=" in line)
+    assert (values["calculation"], values["nstep"]) == ("'vc-relax'", "70")
+    assert float(values["ecutwfc"]) == pytest.approx(38.2193, abs=1e-3)  # 520 eV
+    assert float(values["forc_conv_thr"]) == pytest.approx(0.01 * 0.529177 / 13.605693, rel=1e-5)
+    # V sigma / n < 0.01 eV at 33.75 Angstrom^3 of two atoms: 5.9e-4 eV/Angstrom^3, 0.95 kbar.
+    assert float(values["press_conv_thr"]) == pytest.approx(0.949, abs=1e-3)
+    assert "520" in labeller.relaxation_method and "350" in labeller.method
+
+
 @pytest.mark.dft
 @pytest.mark.skipif(not (DATA and shutil.which("pw.x")), reason="needs pw.x and HALION_UPF_FOLDER with Si")
 def test_forces_are_the_slope_of_the_energy(tmp_path):

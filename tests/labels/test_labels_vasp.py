@@ -68,6 +68,30 @@ def test_a_label_comes_from_the_vasprun_that_the_command_leaves(tmp_path, potcar
     assert label.provenance.method == "VASP PBE PW 350 eV k 0.65 1/A smearing 0.05 eV"
 
 
+def test_a_relaxation_is_asked_for_as_the_study_does_and_labelled_anew(tmp_path, potcars):
+    """The stand-in leaves graphite's real output: the steps of a run, then those of the static one at its end."""
+    script = tmp_path / "vasp.py"
+    script.write_text(f"import shutil; shutil.copy({str(DATA)!r}, 'vasprun.xml')")
+    settings = LabelSettings(code="vasp", command=f"{sys.executable} {script}", pseudopotentials=potcars)
+    truth = read(DATA, index=":")
+    labeller = VaspLabeller(settings)
+    found = labeller.relax(truth[0], tmp_path / "job", force_tolerance=0.01, max_steps=70)
+
+    def tags(place: str) -> dict[str, str]:
+        return dict(line.split(" = ") for line in (tmp_path / "job" / place / "INCAR").read_text().splitlines())
+
+    asked, end = tags("attempt-0"), tags("end/attempt-0")
+    assert (asked["IBRION"], asked["ISIF"], asked["NSW"], asked["EDIFFG"]) == ("2", "3", "70", "-0.01")
+    assert asked["ENCUT"] == end["ENCUT"] == "520"
+    assert (end["IBRION"], end["NSW"]) == ("-1", "0")
+    assert found.label.provenance.method == labeller.relaxation_method == labeller.method.replace("350", "520")
+    assert found.start_energy == pytest.approx(truth[0].get_potential_energy(), abs=1e-9)
+    # Graphite under pressure: its forces vanish by symmetry, its cell does not rest.
+    cell = truth[-1].get_volume() * truth[-1].get_stress(voigt=False) / len(truth[-1])
+    assert found.largest_force == pytest.approx(np.linalg.norm(cell, axis=1).max(), rel=1e-6)
+    assert found.largest_force > 0.01 and not found.converged
+
+
 def test_a_command_that_leaves_nothing_fails_by_every_rung(tmp_path, potcars):
     settings = LabelSettings(code="vasp", command=f"{sys.executable} -c pass", pseudopotentials=potcars)
     with pytest.raises(LabelError, match=r"no such file.*no such file.*no such file"):

@@ -16,7 +16,7 @@ from halion.labels.kpoints import gamma_centred
 from halion.labels.process import run_process
 from halion.labels.types import Label, Provenance, Relaxed, largest_gradient
 from halion.settings_learning import LabelSettings
-from halion.units import GPA_PER_EV_ANGSTROM3, energy_to_rydberg, length_from_bohr
+from halion.units import KBAR_PER_GPA, energy_to_rydberg, length_from_bohr, pressure_to_gpa
 
 __all__ = ["EspressoLabeller", "find_pseudopotentials"]
 
@@ -64,10 +64,10 @@ class EspressoLabeller:
 
         vc-relax ends with a calculation in the plane waves of the relaxed cell, which is the label.
         """
-        pressure = 10 * GPA_PER_EV_ANGSTROM3 * force_tolerance * len(atoms) / atoms.get_volume()
+        pressure = pressure_to_gpa(force_tolerance * len(atoms) / float(atoms.get_volume()))
         limits = {
             "control": {"forc_conv_thr": length_from_bohr(energy_to_rydberg(force_tolerance)), "nstep": max_steps},
-            "cell": {"press_conv_thr": pressure},  # kbar
+            "cell": {"press_conv_thr": KBAR_PER_GPA * pressure},
         }
         steps, label = self._climb(atoms, folder, "vc-relax", limits)
         last = steps[-1]

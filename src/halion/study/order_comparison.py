@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import kendalltau
+from scipy.stats import kendalltau, rankdata
 
 from halion.arrays import FloatArray
 from halion.errors import InputError
@@ -111,8 +111,10 @@ def _interval(potential: FloatArray, reference: FloatArray) -> tuple[float, floa
     if n < _FEWEST_FOR_INTERVAL:
         return math.nan, math.nan
     draws = np.random.default_rng(_SEED).integers(n, size=(_RESAMPLES, n))
-    found = np.array([spearman(potential[draw], reference[draw]) for draw in draws])
-    found = found[np.isfinite(found)]  # a draw of one structure alone has no order
+    first, second = (rankdata(_levels(values)[draws], axis=1) - (n + 1) / 2 for values in (potential, reference))
+    norm = np.sqrt((first**2).sum(axis=1) * (second**2).sum(axis=1))
+    # A draw of one structure alone, or of one energy, has no order.
+    found = (first * second).sum(axis=1)[norm > 0] / norm[norm > 0]
     if not len(found):
         return math.nan, math.nan
     low, high = np.percentile(found, [2.5, 97.5])

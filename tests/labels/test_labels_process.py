@@ -1,0 +1,64 @@
+"""A code as a process: its limits, its last words, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from halion.errors import LabelError, MissingDependency
+from halion.labels.process import run_process
+
+
+def python(text: str) -> list[str]:
+    return [sys.executable, "-c", text]
+
+
+def test_output_and_environment_are_the_code_s(tmp_path):
+    text = "import os, sys; print(os.environ['WORD']); sys.stderr.write('aside')"
+    run_process(python(text), tmp_path, 30, environment={"WORD": "yes"})
+    assert (tmp_path / "output.txt").read_text() == "yes\n"
+    assert (tmp_path / "error.txt").read_text() == "aside"
+
+
+def test_a_failure_says_its_last_words(tmp_path):
+    with pytest.raises(LabelError, match="ended with status 3: out of cheese"):
+        run_process(python("import sys; print('out of cheese'); sys.exit(3)"), tmp_path, 30)
+
+
+def test_a_missing_program_is_named(tmp_path):
+    with pytest.raises(MissingDependency, match="'no-such-code' cannot be run"):
+        run_process(["no-such-code"], tmp_path, 30)
+
+
+def test_past_its_limit_it_and_its_children_are_killed(tmp_path):
+    text = "import subprocess, sys, time; print(subprocess.Popen(['sleep', '60']).pid, flush=True); time.sleep(60)"
+    with pytest.raises(TimeoutError, match="no result within 1 s"):
+        run_process(python(text), tmp_path, 1)
+    child = int((tmp_path / "output.txt").read_text())
+    for _ in range(100):  # the kill is sent, and takes its time
+        try:
+            state = Path(f"/proc/{child}/stat").read_text().split()[2]
+        except (FileNotFoundError, ProcessLookupError):
+            break
+        if state == "Z":
+            break
+        time.sleep(0.05)
+    else:
+        os.kill(child, 9)
+        pytest.fail("the child outlived its parent")
+
+
+def test_the_limit_counts_from_the_last_step(tmp_path):
+    """Steps for longer than the limit go on; the first pause longer than twice the limit ends them."""
+    growing = tmp_path / "steps"
+    text = "import sys, time\nfor k in range(6):\n    open('steps', 'w').write('x' * k); time.sleep(0.5)\n"
+    run_process(python(text), tmp_path, 1, growing=growing)
+    assert growing.read_text() == "xxxxx"
+    start = time.time()
+    with pytest.raises(TimeoutError, match="no further step within 1 s"):
+        run_process(python(text + "time.sleep(60)"), tmp_path, 1, growing=growing)
+    assert time.time() - start < 20
