@@ -10,6 +10,8 @@ from pathlib import Path
 
 from ase.io.formats import open_with_compression
 
+from halion.errors import TornFile
+
 __all__ = ["refuse_missing_atoms"]
 
 # A number alone in its line is a claim; lines of atoms are longer than this or hold more than one word.
@@ -22,7 +24,7 @@ def refuse_missing_atoms(path: Path) -> None:
     """Look for claims of atoms that the file, plain or compressed, has no room for.
 
     Raises:
-        ValueError: there is one; the readers of halion tell it as a `TornFile`.
+        TornFile: there is one.
         OSError, EOFError: as Python's own reading.
 
     Checked by tests/test_extxyz.py.
@@ -35,4 +37,8 @@ def refuse_missing_atoms(path: Path) -> None:
             if word.replace(b"_", b"").lstrip(b"+").isdigit() and int(word.replace(b"_", b"")) > largest:
                 largest, where = int(word.replace(b"_", b"")), number
     if largest * _LEAST_BYTES_OF_AN_ATOM > size:
-        raise ValueError(f"line {where} claims {largest} atoms, and the whole file has {size} bytes")
+        raise TornFile(
+            f"line {where} of this extended XYZ file claims {largest} atoms, and the whole file has {size} bytes",
+            where=str(path),
+            fix="cut the damaged frame and those after it off, or write the file again",
+        )

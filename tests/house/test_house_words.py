@@ -91,12 +91,14 @@ def test_rooms_raise_errors_of_halion():
 def test_there_is_one_version():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
-    assert project["version"] == halion.__version__ == str(citation["version"])
+    assert "version" in project["dynamic"]  # see test_packaging.py
+    # A build adds to it which commit it is.
+    assert re.match(rf"{re.escape(str(citation['version']))}($|\.dev|\+)", halion.__version__)
 
 
 def test_the_changelog_knows_this_version():
     text = (ROOT / "CHANGELOG.md").read_text()
-    assert f"## [{halion.__version__}]" in text or "## [Unreleased]" in text
+    assert f"## [{halion.__version__.split('.dev')[0]}]" in text or "## [Unreleased]" in text
 
 
 def test_nobody_s_machine_is_in_the_files():

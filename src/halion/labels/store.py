@@ -93,6 +93,8 @@ def read_labels(path: Path | str) -> list[LabelledFrame]:
     try:
         refuse_missing_atoms(path)
         found = read(path, index=":", format="extxyz")
+    except TornFile:
+        raise
     except _DAMAGE as error:
         raise TornFile(
             f"this is no whole extended XYZ file ({type(error).__name__}: {' '.join(str(error).split())[:120]})",
