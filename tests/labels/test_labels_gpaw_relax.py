@@ -113,8 +113,8 @@ def test_forces_and_stress_vanish_at_the_end(salt):
 def test_the_volume_is_that_of_an_energy_volume_fit(salt, tmp_path):
     """Seven volumes within 6 %, each with the plane waves of its own cell, Birch-Murnaghan.
 
-    The stress holds the number of waves fixed, the fit their cutoff: at 520 eV the two minima lie 0.5 % apart in
-    volume at most (0.15 GPa of the 32 GPa of LiCl's bulk modulus); 0.1 GPa of tolerance adds 0.3 %.
+    The stress holds the number of waves, the fit their cutoff: at 520 eV the stress lies 0.19 GPa off (measured
+    against 1000 eV, where both agree to 0.05 %), 0.6 % in volume at LiCl's 33 GPa; 0.1 GPa of tolerance adds 0.3 %.
     """
     labeller = GpawLabeller(LabelSettings(cutoff_ev=520.0))
     volumes, energies = [], []
@@ -125,7 +125,7 @@ def test_the_volume_is_that_of_an_energy_volume_fit(salt, tmp_path):
         energies.append(labeller.label(atoms, tmp_path / f"{scale:.2f}").energy)
     fitted, energy, _ = EquationOfState(volumes, energies, eos="birchmurnaghan").fit()
     _, found, _ = salt
-    assert found.atoms.get_volume() == pytest.approx(fitted, rel=0.008)
+    assert found.atoms.get_volume() == pytest.approx(fitted, rel=0.009)
     assert found.label.energy == pytest.approx(energy, abs=2e-3)
     # PBE's LiCl: 5.15 Angstrom in all-electron calculations (Haas et al., Phys. Rev. B 79, 085104 (2009)).
     assert (4 * found.atoms.get_volume()) ** (1 / 3) == pytest.approx(5.15, abs=0.02)

@@ -75,9 +75,7 @@ def checks() -> list[Check]:
         _engine(),
         _package("sevenn", "sevenn", "SevenNet as a second opinion (--potential 7net-0)"),
         _package("matgl", "matgl", "M3GNet as a second opinion (--potential m3gnet)"),
-        _package(
-            "dftd3", "dispersion", "s-dftd3, to check dispersion (--potential chgnet+d3-reference)"
-        ),
+        _package("dftd3", "dispersion", "s-dftd3, to check dispersion (--potential chgnet+d3-reference)"),
         _gpaw(),
         _program("mpiexec", "parallel DFT", "apt-get install openmpi-bin"),
         _program("vasp_std", "licensed DFT labels (VASP)", "put your VASP in PATH; potentials in VASP_PP_PATH"),
