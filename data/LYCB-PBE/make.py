@@ -190,7 +190,7 @@ def again(folder: Path, temperatures_k: list[float], model: str, labeller: GpawL
 
 
 def last(folder: Path) -> None:
-    """All blocks free; weights of the loss chosen by the errors on 30 held-out frames, with 12 held out in the end."""
+    """All blocks free; the weights of the loss were chosen by the errors on 30 held-out frames; 12 are held out."""
     every = read_labels(folder / "train.extxyz")
     labels = [one for one in every if one.frame.temperature_k is not None]
     held_out = {"LYC-2-600K", "LYB-2-400K"}
