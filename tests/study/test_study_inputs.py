@@ -70,6 +70,19 @@ def test_another_potential_is_not_called_pretrained():
         assert "pretrained CHGNet" not in caveats(dynamics={"potential": name})
 
 
+def test_what_a_fine_tuned_potential_cannot_know():
+    def told(potential, **dynamics):
+        return caveats(dynamics={"potential": potential, "temperatures_k": [500.0, 650.0], **dynamics})
+
+    assert "up to 600 K; at 650 K it extrapolates" in told("halion-LYCB-600K")
+    assert "extrapolates" not in told("halion-LYCB-800K")
+    assert "a tenth too large" in told("halion-LYCB-800K", pressure_gpa=1e-4)
+    assert "a tenth too large" not in told("halion-LYCB-800K")  # at 1 GPa
+    with_dispersion = told("halion-LYCB-600K+d3", pressure_gpa=1e-4)
+    assert "a tenth too large" not in with_dispersion and "it extrapolates" in with_dispersion
+    assert "pretrained CHGNet" in told("chgnet+d3")
+
+
 def test_what_is_known_of_pretrained_chgnet_elsewhere():
     """Li3InCl6 is no material of the study: no sentence about "these halides"."""
     settings = resolve({"crystal": "Li3YCl6"})

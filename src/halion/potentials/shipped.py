@@ -27,7 +27,7 @@ class Shipped:
         sha256: of the file.
         elements: that it was fine-tuned for.
         highest_temperature_k: of the frames that it learned from.
-        quick_temperatures_k: of a quick study: even in 1/T, from where ions hop often enough in `quick_production_ps`
+        quick_temperatures_k: of a quick study: even in 1/T, from where ions hop in `quick_production_ps` on
             up to where the framework still holds.
         quick_production_ps: length of its runs.
     """

@@ -44,7 +44,7 @@ def _quick(settings: StudySettings, n_atoms: int) -> str:
 
 
 def _pretrained(settings: StudySettings, crystal: DisorderedCrystal) -> str:
-    if settings.dynamics.potential.lower() not in _PRETRAINED:
+    if _without_dispersion(settings) not in _PRETRAINED:
         return ""
     begin = "The potential is pretrained CHGNet 0.3.0, not fine-tuned for this material. "
     if shipped_for(crystal.composition) is None:
@@ -58,15 +58,24 @@ def _pretrained(settings: StudySettings, crystal: DisorderedCrystal) -> str:
     )
 
 
+def _without_dispersion(settings: StudySettings) -> str:
+    """The potential's name in small letters, without what is added to it."""
+    return settings.dynamics.potential.lower().partition("+d3")[0]
+
+
 def _finetuned(settings: StudySettings) -> str:
-    shipped = SHIPPED.get(settings.dynamics.potential.lower())
+    shipped, has_dispersion = (
+        SHIPPED.get(_without_dispersion(settings)),
+        "+d3" in settings.dynamics.potential.lower(),
+    )
     if shipped is None:
         return ""
     beyond = [t for t in settings.dynamics.temperatures_k if t > shipped.highest_temperature_k]
     text = (
         "The potential is CHGNet fine-tuned on PBE, and PBE without dispersion makes these layered halides about a "
-        "tenth too large in volume: read the conductivity as an upper estimate, or apply 1 GPa as the study did."
-        if settings.dynamics.pressure_gpa < 0.5
+        "tenth too large in volume: read the conductivity as an upper estimate, or add dispersion (the potential's "
+        "name with +d3), or apply 1 GPa as the study did."
+        if settings.dynamics.pressure_gpa < 0.5 and not has_dispersion
         else ""
     )
     if beyond:
