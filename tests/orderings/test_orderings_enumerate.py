@@ -431,11 +431,15 @@ def test_too_close_in_every_ordering_names_the_pairs_and_a_distance():
         )
     assert "Li on Li1" in caught.value.what
     assert "2.22 Angstrom" in caught.value.what
-    assert "closest_cations_angstrom: 2.33" in caught.value.fix
+    assert "closest_cations_angstrom: 2.47" in caught.value.fix
     relaxed = enumerate_orderings(
-        parent, choose_composition(parent, (1, 1, 1)), exclusions=exclusion_distances(parent, 2.33), limit=PLENTY
+        parent, choose_composition(parent, (1, 1, 1)), exclusions=exclusion_distances(parent, 2.47), limit=PLENTY
     )
     assert relaxed.n_orderings > 0
+    with pytest.raises(OrderingError, match="too close in every ordering"):  # the largest: one step more leaves none
+        enumerate_orderings(
+            parent, choose_composition(parent, (1, 1, 1)), exclusions=exclusion_distances(parent, 2.48), limit=PLENTY
+        )
 
 
 def test_two_full_sites_too_close():
