@@ -39,7 +39,7 @@ def test_the_shortest_lines_of_atoms_pass(tmp_path):
 def test_a_claim_without_room_is_found_with_its_line(claim, tmp_path):
     path = tmp_path / "run.extxyz"
     path.write_text(HOSTILE.replace("999999999999", claim))
-    with pytest.raises(TornFile, match="line 4 of .* claims 9"):
+    with pytest.raises(TornFile, match=r"line 4 of .* claims 9"):
         refuse_missing_atoms(path)
 
 

@@ -436,10 +436,9 @@ def test_too_close_in_every_ordering_names_the_pairs_and_a_distance():
         parent, choose_composition(parent, (1, 1, 1)), exclusions=exclusion_distances(parent, 2.47), limit=PLENTY
     )
     assert relaxed.n_orderings > 0
-    with pytest.raises(OrderingError, match="too close in every ordering"):  # the largest: one step more leaves none
-        enumerate_orderings(
-            parent, choose_composition(parent, (1, 1, 1)), exclusions=exclusion_distances(parent, 2.48), limit=PLENTY
-        )
+    farther = exclusion_distances(parent, 2.48)  # 2.47 was the largest: one step more leaves none
+    with pytest.raises(OrderingError, match="too close in every ordering"):
+        enumerate_orderings(parent, choose_composition(parent, (1, 1, 1)), exclusions=farther, limit=PLENTY)
 
 
 def test_two_full_sites_too_close():

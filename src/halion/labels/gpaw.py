@@ -81,9 +81,9 @@ class GpawLabeller:
     def relax(self, atoms: Atoms, folder: Path, *, force_tolerance: float, max_steps: int) -> Relaxed:
         """FIRE over positions and cell (ASE's Frechet cell filter) in one process of GPAW, see `Labeller`.
 
-        The plane-wave cutoff is `relaxation_cutoff_ev`, that of each step's own cell. The stress, as in VASP, is that
-        of a fixed number of waves: at 520 eV 0.2 GPa off, LiCl 0.6 % smaller than its energy says. The time limit counts from
-        step to step. `folder`/steps.extxyz holds every step; the next rung of the ladder, and a later call, go on
+        The plane-wave cutoff is `relaxation_cutoff_ev`, that of each step's own cell. The stress, as in VASP, is
+        that of a fixed number of waves: at 520 eV 0.2 GPa off, LiCl 0.6 % smaller than its energy says. The time
+        limit counts from step to step. `folder`/steps.extxyz holds every step; the next rung of the ladder, and a later call, go on
         from its last geometry.
         """
         wanted = {
