@@ -55,6 +55,18 @@ def test_one_temperature_gives_no_line_and_still_a_plan():
     assert found.plan is not None
 
 
+def test_runs_of_two_cell_sizes_are_held_against_each_other():
+    small = runs_on_a_line()
+    assert summarise_runs(small, SETTINGS).sizes is None
+    twice = [run_at(t, 1.5 * on_a_line(t), 0.05, n_ions=72, volume=5600.0) for t in (450.0, 500.0)]
+    found = summarise_runs([*small, *twice], SETTINGS).sizes
+    assert found.temperatures_k == (450.0, 500.0)
+    assert found.ratio == pytest.approx(1.5, rel=1e-12)
+    assert found.low < 1.5 < found.high
+    elsewhere = [run_at(t, on_a_line(t), n_ions=72, volume=5600.0) for t in (420.0, 470.0)]
+    assert summarise_runs([*small, *elsewhere], SETTINGS).sizes is None  # no temperature in common
+
+
 def test_bounds_alone_give_a_bound():
     found = summarise_runs([bound_at(400.0, 1e-3), bound_at(500.0, 2e-3)], SETTINGS)
     assert found.arrhenius is None and found.plan is None and found.anisotropy is None and found.published is None

@@ -200,6 +200,8 @@ def _text(runs: Sequence[RunTransport], summary: TransportSummary) -> list[str |
         text += [f"{names[run.source]}: {reason}" for reason in run.reasons]
     if summary.anisotropy is not None:
         text.append(summary.anisotropy.verdict)
+    if summary.sizes is not None:
+        text.append(summary.sizes.words)
     if summary.arrhenius is not None:
         line = summary.arrhenius
         text.append(f"activation energy {line.activation_energy:.3f} +- {line.activation_energy_std:.3f} eV")

@@ -83,8 +83,8 @@ class GpawLabeller:
 
         The plane-wave cutoff is `relaxation_cutoff_ev`, that of each step's own cell. The stress, as in VASP, is
         that of a fixed number of waves: at 520 eV 0.2 GPa off, LiCl 0.6 % smaller than its energy says. The time
-        limit counts from step to step. `folder`/steps.extxyz holds every step; the next rung of the ladder, and a later call, go on
-        from its last geometry.
+        limit counts from step to step. `folder`/steps.extxyz holds every step; the next rung of the ladder, and a
+        later call, go on from its last geometry.
         """
         wanted = {
             "force_tolerance": force_tolerance,

@@ -30,7 +30,7 @@ from halion.transport.regimes import Regimes, compare_regimes
 from halion.transport.replicas import with_replica_scatter
 from halion.transport.run import analyse_run, analyse_trajectories
 from halion.transport.sites import Ridge, SiteChoices, Sites, find_sites
-from halion.transport.sizes import SizeComparison, compare_sizes
+from halion.transport.sizes import SizeComparison, compare_sizes, smallest_against_largest
 from halion.transport.summary import TransportSummary, summarise_runs
 from halion.transport.tables import run_rows, summary_rows
 from halion.transport.types import Arrhenius, Conductivity, DirectionDiffusivity, RunTransport, Verdict
@@ -102,6 +102,7 @@ __all__ = [
     "rsd_he",
     "run_rows",
     "sigma_t",
+    "smallest_against_largest",
     "smooth",
     "summarise_runs",
     "summary_rows",

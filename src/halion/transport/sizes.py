@@ -13,7 +13,7 @@ from halion.errors import InputError
 from halion.transport.arrhenius import meant_temperature
 from halion.transport.types import RunTransport
 
-__all__ = ["SizeComparison", "compare_sizes"]
+__all__ = ["SizeComparison", "compare_sizes", "smallest_against_largest"]
 
 # Two sizes agree by less than two standard deviations; more than a factor of two of uncertainty tells nothing.
 _DISAGREE, _TOO_WIDE = 2.0, math.log(2.0)
@@ -87,6 +87,23 @@ def compare_sizes(small: Sequence[RunTransport], large: Sequence[RunTransport]) 
         verdict=verdict,
         words=f"D of {sizes[0]} ions over D of {sizes[1]}: {ratio:.2g} (68 %: {low:.2g} to {high:.2g}); {words}.",
     )
+
+
+def smallest_against_largest(runs: Sequence[RunTransport]) -> SizeComparison | None:
+    """The check for runs as they come: the smallest cell against the largest; None where they cannot be compared.
+
+    Args:
+        runs: of one material.
+    Checked by tests/transport/test_transport_summary.py.
+    """
+    moved = [run for run in runs if run.is_diffusive]
+    counts = [run.n_ions for run in moved]
+    if not counts or max(counts) < _LARGER * min(counts):
+        return None
+    small, large = ([run for run in moved if run.n_ions == count] for count in (min(counts), max(counts)))
+    if not {meant_temperature(run) for run in small} & {meant_temperature(run) for run in large}:
+        return None
+    return compare_sizes(small, large)
 
 
 def _mean(runs: Sequence[RunTransport], kelvin: float) -> tuple[float, float]:

@@ -14,6 +14,7 @@ from halion.transport.conductivity import conductivity_at, paper_compat
 from halion.transport.directions import Anisotropy, anisotropy
 from halion.transport.planning import PlanGoal, RunPlan, plan_runs
 from halion.transport.regimes import Regimes, compare_regimes
+from halion.transport.sizes import SizeComparison, smallest_against_largest
 from halion.transport.types import Arrhenius, Conductivity, RunTransport
 
 __all__ = ["TransportSummary", "summarise_runs"]
@@ -36,6 +37,7 @@ class TransportSummary:
         plan: what to run next for a 68 % interval of a factor of two; None where nothing diffused.
         haven: Haven ratio of each run.
         with_haven: the conductivity divided by the best resolved Haven ratio; None where none is resolved.
+        sizes: D of the largest cell over that of the smallest; None where runs have one size.
     """
 
     arrhenius: Arrhenius | None = None
@@ -47,6 +49,7 @@ class TransportSummary:
     plan: RunPlan | None = None
     haven: tuple[HavenRatio, ...] = ()
     with_haven: Conductivity | None = None
+    sizes: SizeComparison | None = None
 
 
 def summarise_runs(
@@ -86,6 +89,7 @@ def summarise_runs(
         anisotropy=directions,
         plan=_plan(runs, settings) if moved else None,
         haven=tuple(haven),
+        sizes=smallest_against_largest(runs),
         with_haven=best and conductivity_at(line, runs, wanted, charge=charge, haven=(best.value, best.std)),
     )
 
