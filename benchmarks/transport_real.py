@@ -4,7 +4,7 @@ Each code gets the unwrapped, drift-free Li of halion's own reader. Displacement
 differ by the lags that a code fits and by how it weighs them, errors by what a code takes for independent.
 
     pip install pymatgen-analysis-diffusion MDAnalysis tidynamics kinisi
-    OMP_NUM_THREADS=1 python benchmarks/transport_real.py runs/Li3YBr6 [--output benchmarks/results/transport_real.md]
+    OMP_NUM_THREADS=1 python benchmarks/transport_real.py runs/Li3YBr6 [--output results/transport_real.md]
 """
 
 from __future__ import annotations
