@@ -12,7 +12,7 @@ from halion.report.figures_transport import framework_figure, msd_figures
 from halion.report.study_rows import StudyRow, reduced_formula, study_rows
 from halion.report.types import StudyResults
 
-__all__ = ["figures_of"]
+__all__ = ["figures_of", "published_volumes"]
 
 _MODEL_COLOURS = (SKY, ORANGE, GREEN, PURPLE, GREY)
 _EXPERIMENT_MARKERS = ("circle-open", "square-open", "circle", "square", "diamond")
@@ -72,7 +72,7 @@ def _volume(results: StudyResults, rows: tuple[StudyRow, ...]) -> Figure | None:
     relaxed = results.ranking.best.relaxation.atoms
     crystal = results.crystal
     series = [
-        *_published_volumes(rows),
+        *published_volumes(rows),
         Series(
             label="This work: relaxed, 0 K",
             x=np.array([0.0]),
@@ -103,7 +103,7 @@ def _volume(results: StudyResults, rows: tuple[StudyRow, ...]) -> Figure | None:
     )
 
 
-def _published_volumes(rows: tuple[StudyRow, ...]) -> list[Series]:
+def published_volumes(rows: tuple[StudyRow, ...]) -> list[Series]:
     """Models with several temperatures as lines, dotted under pressure; all others as points."""
     lines = [row for row in rows if row.kind == "model" and len(row.volume) > 1]
     points = [row for row in rows if row.kind == "experiment" and row.volume]

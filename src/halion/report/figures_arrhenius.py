@@ -16,7 +16,7 @@ from halion.transport.arrhenius import ln_diffusivity_quantiles
 from halion.transport.types import Arrhenius, Conductivity, RunTransport
 from halion.units import BOLTZMANN_EV_PER_K, conductivity_to_ms_per_cm, diffusivity_to_cm2_per_s
 
-__all__ = ["arrhenius_figures"]
+__all__ = ["arrhenius_figures", "fit_curve", "kelvin_ticks"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,7 @@ def _arrhenius(results: StudyResults, scale: _Scale) -> Figure:
         bands=tuple(bands),
         notes=notes,
         top_title="Temperature (K)",
-        top_ticks=_kelvin_ticks(min(temperatures), max(temperatures)),
+        top_ticks=kelvin_ticks(min(temperatures), max(temperatures)),
     )
 
 
@@ -150,14 +150,14 @@ def _fit_lines(fit: Arrhenius, scale: _Scale, coldest: float, hottest: float) ->
         parts.append((inside[1], hottest, "dashed", "extrapolation"))
     lines = []
     for low, high, style, name in parts:
-        inverse, middle, _, _ = _curve(fit, low, high, 41)
+        inverse, middle, _, _ = fit_curve(fit, low, high, 41)
         lines.append(Series(label=name, x=1000 * inverse, y=scale.factor * middle, style=style, colour=BLUE))
-    inverse, _, low, high = _curve(fit, min(coldest, inside[0]), max(hottest, inside[1]), 81)
+    inverse, _, low, high = fit_curve(fit, min(coldest, inside[0]), max(hottest, inside[1]), 81)
     band = Band(label="68 % interval", x=1000 * inverse, low=scale.factor * low, high=scale.factor * high)
     return lines, band
 
 
-def _curve(fit: Arrhenius, low: float, high: float, n: int) -> tuple[FloatArray, ...]:
+def fit_curve(fit: Arrhenius, low: float, high: float, n: int) -> tuple[FloatArray, ...]:
     """1/T, and D(T) with the ends of its 68 % interval, which upper bounds make asymmetric."""
     inverse = np.linspace(1.0 / high, 1.0 / low, n)
     levels = np.array([ln_diffusivity_quantiles(fit, 1.0 / each)[:3] for each in inverse])
@@ -171,7 +171,7 @@ def _answer_point(sigma: Conductivity, fit: Arrhenius | None, scale: _Scale) -> 
         if scale.name == "arrhenius":
             per_unit = sigma.temperature_k / 1000.0
         elif fit is not None:
-            middle = scale.factor * float(_curve(fit, sigma.temperature_k, sigma.temperature_k, 1)[1][0])
+            middle = scale.factor * float(fit_curve(fit, sigma.temperature_k, sigma.temperature_k, 1)[1][0])
             per_unit = middle / sigma.conductivity_ms_per_cm
         else:
             return []
@@ -193,7 +193,7 @@ def _answer_note(sigma: Conductivity, point: Series) -> Note:
     return Note(x=float(point.x[0]), y=float(top[0]), text=f"{text} mS/cm")
 
 
-def _kelvin_ticks(coldest: float, hottest: float) -> tuple[tuple[float, str], ...]:
+def kelvin_ticks(coldest: float, hottest: float) -> tuple[tuple[float, str], ...]:
     """Round temperatures, at most seven, none nearer than a tenth of the axis to the one before."""
     step = next(step for step in (25, 50, 100, 200, 500, 1000, 10000) if (hottest - coldest) / step <= 7)
     first = math.ceil(coldest / step - 1e-9) * step
