@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -18,6 +18,7 @@ from halion.errors import DiskFull, RunFolderError, TornFile
 __all__ = [
     "atomic_path",
     "digest",
+    "distinct_names",
     "file_sha256",
     "folder_is_locked",
     "locked_folder",
@@ -182,3 +183,14 @@ def _try_lock(handle: IO[str]) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def distinct_names(paths: Sequence[str | Path]) -> dict[str, str]:
+    """Path -> as much of its end as tells it from the others: the file's name, or folders before it too."""
+    names = {}
+    for path in paths:
+        parts = Path(path).parts
+        others = [Path(other).parts for other in paths if str(other) != str(path)]
+        n = next((n for n in range(1, len(parts)) if all(parts[-n:] != other[-n:] for other in others)), len(parts))
+        names[str(path)] = str(Path(*parts[-n:]))
+    return names

@@ -9,7 +9,7 @@ from ase.build import bulk
 from ase.io import write
 from cli_verbs import answer, refusal, text
 
-from halion.cli.gathered import distinct_names
+from halion.files import distinct_names
 from halion.settings import TransportSettings
 from halion.transport import analyse_correlated
 

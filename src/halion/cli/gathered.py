@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from halion.settings import TransportSettings
     from halion.transport import CorrelatedTransport
 
-__all__ = ["distinct_names", "gathered_transport"]
+__all__ = ["gathered_transport"]
 
 
 def gathered_transport(
@@ -35,17 +35,6 @@ def gathered_transport(
     return Shown(record=record, text=_text(runs), as_json=as_json)
 
 
-def distinct_names(paths: Sequence[str | Path]) -> dict[str, str]:
-    """Path -> as much of its end as tells it from the others: the file's name, or folders before it too."""
-    names = {}
-    for path in paths:
-        parts = Path(path).parts
-        others = [Path(other).parts for other in paths if str(other) != str(path)]
-        n = next((n for n in range(1, len(parts)) if all(parts[-n:] != other[-n:] for other in others)), len(parts))
-        names[str(path)] = str(Path(*parts[-n:]))
-    return names
-
-
 def _curve(run: CorrelatedTransport) -> list[dict[str, float]]:
     columns = {"lag_time_ps": run.lag_time_ps, "n_origins": run.n_origins, f"msd_{run.species}": run.msd}
     columns |= {"msd_of_the_sum": run.charge_msd}
@@ -54,6 +43,7 @@ def _curve(run: CorrelatedTransport) -> list[dict[str, float]]:
 
 
 def _text(runs: Sequence[CorrelatedTransport]) -> list[str | Table]:
+    from halion.files import distinct_names
     from halion.units import diffusivity_to_cm2_per_s as in_cm2
 
     names = distinct_names([run.source for run in runs])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from halion.cli.gathered import distinct_names, gathered_transport
+from halion.cli.gathered import gathered_transport
 from halion.cli.options import AsJson, csv_text, given, new_file, numbers, room_settings
 from halion.cli.terminal import Shown, Table, Watcher
 from halion.errors import SettingsError
@@ -192,6 +192,8 @@ def _record(runs: Sequence[RunTransport], summary: TransportSummary) -> dict[str
 
 
 def _text(runs: Sequence[RunTransport], summary: TransportSummary) -> list[str | Table]:
+    from halion.files import distinct_names
+
     names = distinct_names([run.source for run in runs])
     rows = tuple(_row(run, names[run.source]) for run in runs)
     headings = ("trajectory", "K", "ps", "D (cm^2/s)", "hops", "slope", "verdict")

@@ -1,4 +1,4 @@
-"""One description of a table, written twice: HTML in the page, CSV beside it."""
+"""One description of a table, written as HTML in the page, as CSV beside it, and as Markdown."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import csv
 import html
 import io
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["Cell", "Table", "number", "table_csv", "table_html", "word"]
+__all__ = ["Cell", "Table", "number", "table_csv", "table_html", "table_markdown", "word"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,18 @@ def _plain(value: float | int | str) -> str:
     if isinstance(value, float):
         return repr(float(value)) if math.isfinite(value) else ""
     return str(value)
+
+
+def table_markdown(table: Table) -> str:
+    """The table in Markdown, as it reads; no text of it can end a cell or become markup."""
+    lines = [[_inert(column) for column in table.columns], ["---"] * len(table.columns)]
+    lines += [[_inert(cell.text) for cell in row] for row in table.rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _inert(text: str) -> str:
+    """A text of one line, in which the signs of Markdown and HTML stand for themselves."""
+    return re.sub(r"([\\|<>\[\]*_`])", r"\\\1", " ".join(text.split()))
 
 
 def table_html(table: Table) -> str:

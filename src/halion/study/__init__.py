@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from halion.study.plan import StudyPlan, plan_study
     from halion.study.rank_check import CheckChoices, CheckedOrdering, RankingCheck, check_ranking
     from halion.study.rank_check_files import check_figure, check_table, write_check
+    from halion.study.reproduction_inputs import read_reproduction_inputs
     from halion.study.run import collect_results, report_study, run_study
     from halion.study.run_folder import RunFolder, study_status
     from halion.study.series import SeriesResults, SeriesStudy, run_series
@@ -36,6 +37,7 @@ __all__ = [
     "compare_orders",
     "make_orderings",
     "plan_study",
+    "read_reproduction_inputs",
     "report_study",
     "run_loop",
     "run_series",
@@ -63,6 +65,7 @@ _HOMES = {
     "compare_orders": "order_comparison",
     "make_orderings": "orderings",
     "plan_study": "plan",
+    "read_reproduction_inputs": "reproduction_inputs",
     "report_study": "run",
     "run_loop": "loop",
     "run_series": "series",

@@ -14,6 +14,7 @@ from halion.report.reproduction.inputs import (
 )
 from halion.report.reproduction.published import Published, published_study
 from halion.report.reproduction.types import Cause, Computed, Exhibit, Line, Reproduction
+from halion.report.reproduction.write import write_reproduction
 
 __all__ = [
     "Benchmark",
@@ -33,4 +34,5 @@ __all__ = [
     "VolumePoint",
     "compare_study",
     "published_study",
+    "write_reproduction",
 ]

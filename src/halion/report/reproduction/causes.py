@@ -90,7 +90,7 @@ def _of_series(series: ComputedSeries, protocol: Protocol) -> Iterator[Cause]:
     yield Cause(
         name="energies",
         here=f"of {series.model.name} throughout",
-        there=f"{protocol.functional} by {protocol.code} on the best cells, at {protocol.relaxation_cutoff_ev:g} eV",
+        there=f"{protocol.functional} by {protocol.code} on the best cells, {protocol.relaxation_cutoff_ev:g} eV",
     )
     fewest, most = series.n_atoms
     if most:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 from halion.report.reproduction.causes import causes_of
-from halion.report.reproduction.inputs import ReproductionInputs
+from halion.report.reproduction.inputs import ComputedRun, ReproductionInputs
 from halion.report.reproduction.lines_cost import cost_lines
 from halion.report.reproduction.lines_errors import error_lines
 from halion.report.reproduction.lines_series import difference_lines, volume_lines
 from halion.report.reproduction.lines_tables import table_lines
 from halion.report.reproduction.lines_transport import pathway_lines, transport_lines
-from halion.report.reproduction.published import Published, published_study
+from halion.report.reproduction.published import PHASES, Published, published_study
 from halion.report.reproduction.types import Exhibit, Reproduction
 
 __all__ = ["compare_study"]
@@ -25,6 +28,7 @@ def compare_study(inputs: ReproductionInputs, study: Published | None = None) ->
     Checked by tests/report/test_reproduction_compare.py: differences recomputed plainly, every line has a state.
     """
     study = study or published_study()
+    given, inputs = inputs, replace(inputs, runs=tuple(run for run in inputs.runs if not _other_phase(run)))
     lines = {
         "table-1": table_lines(study, inputs, "Li3YCl6"),
         "table-2": table_lines(study, inputs, "Li3YBr6"),
@@ -40,9 +44,16 @@ def compare_study(inputs: ReproductionInputs, study: Published | None = None) ->
             Exhibit(key=one.key, name=one.name, title=one.title, lines=tuple(lines[one.key]))
             for one in study.exhibits
         ),
-        causes=causes_of(study, inputs),
-        notes=_notes(inputs),
+        causes=causes_of(study, given),
+        notes=_notes(given),
     )
+
+
+def _other_phase(run: ComputedRun) -> str:
+    """The phase of the study's end member, where a run of it is in the other one; empty otherwise."""
+    theirs = PHASES.get(run.material)
+    is_other = theirs is not None and run.space_group in set(PHASES.values()) - {theirs}
+    return theirs if is_other else ""
 
 
 def _notes(inputs: ReproductionInputs) -> tuple[str, ...]:
@@ -63,8 +74,12 @@ def _notes(inputs: ReproductionInputs) -> tuple[str, ...]:
             f"Fine-tuned potentials of different training answer to the same lines: {', '.join(fine_tuned)}. "
             "Each number names its own."
         )
-    known = {"Li3YCl6", "Li3YBr6"}
-    other = sorted({run.material for run in inputs.runs if run.x != run.x and run.material not in known})
+    notes += [
+        f"{run.origin.name} is {run.material} in {run.space_group}, the study's is in {theirs}: on no line."
+        for run in inputs.runs
+        if (theirs := _other_phase(run))
+    ]
+    other = sorted({run.material for run in inputs.runs if math.isnan(run.x)})
     if other:
         notes.append(f"Not of the study, and on no line: {', '.join(other)}.")
     return tuple(notes + mixed)

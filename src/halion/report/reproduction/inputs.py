@@ -47,7 +47,10 @@ class Model:
     def label(self) -> str:
         """The kind of model, as the study names its own."""
         base = {"pretrained": "CHGNet pretrained", "fine-tuned": "CHGNet fine-tuned"}.get(self.kind)
-        return (base or self.name.lower().removesuffix("+d3")) + (" + D3" if self.dispersion else "")
+        plain = self.name.lower().removesuffix("+d3")
+        # The one potential that is not CHGNet in the study's tables; its file has this in its name.
+        named = "SevenNet-MF-ompa" if "ompa" in plain else plain
+        return (base or named) + (" + D3" if self.dispersion else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +65,7 @@ class Origin:
         wall_s: time that it took, s; NaN where not recorded.
         machine: that it ran on.
         commit: of halion.
+        started: when; empty where not recorded.
     """
 
     name: str
@@ -71,11 +75,12 @@ class Origin:
     wall_s: float = math.nan
     machine: str = ""
     commit: str = ""
+    started: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VolumePoint:
-    """Mean volume per atom, Angstrom^3, with its standard deviation (NaN of a relaxed cell, at 0 K), and its model."""
+    """Mean volume per atom, Angstrom^3, with its standard deviation (NaN of a relaxed cell, at 0 K)."""
 
     temperature_k: float
     pressure_gpa: float

@@ -6,9 +6,8 @@ import math
 from collections.abc import Iterator
 
 from halion.report.reproduction.inputs import ReproductionInputs
-from halion.report.reproduction.published import Published
+from halion.report.reproduction.published import BY_STUDY, Published
 from halion.report.reproduction.types import Computed, Line
-from halion.report.study_rows import STUDY_SOURCE
 
 __all__ = ["cost_lines"]
 
@@ -21,7 +20,7 @@ def cost_lines(study: Published, inputs: ReproductionInputs) -> list[Line]:
         condition="here: as named; study: GPU",
         unit="s/(atom ps)",
         published=study.cost_s_per_atom_ps,
-        source=STUDY_SOURCE,
+        source=BY_STUDY,
         computed=computed,
         why="" if computed else "no benchmark and no finished study was given",
         is_ratio=True,
@@ -31,7 +30,7 @@ def cost_lines(study: Published, inputs: ReproductionInputs) -> list[Line]:
         condition="fine-tuned potential",
         unit="",
         published=study.below_dft_orders,
-        source=STUDY_SOURCE,
+        source=BY_STUDY,
         why="no benchmark of labels beside dynamics is read",
     )
     return [dynamics, below]

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 
 from halion.report.reproduction.inputs import Evaluation, ReproductionInputs
 from halion.report.reproduction.lines_transport import NOT_AT_HAND
-from halion.report.reproduction.published import Published
+from halion.report.reproduction.published import BY_STUDY, Published
 from halion.report.reproduction.types import Computed, Line
-from halion.report.study_rows import STUDY_SOURCE
 
 __all__ = ["SETS", "error_lines"]
 
@@ -72,7 +71,7 @@ def _line(
         condition=label,
         unit=unit,
         published=published,
-        source=STUDY_SOURCE if has_number else NOT_AT_HAND,
+        source=BY_STUDY if has_number else NOT_AT_HAND,
         computed=tuple(
             Computed(
                 value=getattr(one.errors, field),

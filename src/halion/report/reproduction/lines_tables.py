@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from halion.report.reproduction.inputs import ComputedRun, ReproductionInputs, condition_of
-from halion.report.reproduction.published import Published
+from halion.report.reproduction.published import BY_STUDY, Published
 from halion.report.reproduction.types import Computed, Line
-from halion.report.study_rows import STUDY_SOURCE, StudyRow
+from halion.report.study_rows import StudyRow
 
 __all__ = [
     "conductivity_of",
@@ -77,7 +77,7 @@ def _volumes(runs: list[ComputedRun], material: str, condition: str, row: StudyR
             condition=condition,
             unit="Å³/atom",
             published=published.get(kelvin, math.nan),
-            source=STUDY_SOURCE if kelvin in published else _no_number(row),
+            source=BY_STUDY if kelvin in published else _no_number(row),
             computed=computed,
             why="" if computed else _why_no_volume(runs, material, condition, kelvin),
         )
@@ -119,7 +119,7 @@ def _transport(runs: list[ComputedRun], material: str, condition: str, row: Stud
             condition=condition,
             unit=unit,
             published=published,
-            source=_no_number(row) if math.isnan(published) else STUDY_SOURCE,
+            source=_no_number(row) if math.isnan(published) else BY_STUDY,
             computed=computed,
             why="" if computed else why_no_transport(runs, material, condition),
             is_ratio=is_ratio,

@@ -14,9 +14,9 @@ from halion.report.reproduction.lines_tables import (
     study_model_rows,
     why_no_transport,
 )
-from halion.report.reproduction.published import END_MEMBERS, Published, published_diffusivity
+from halion.report.reproduction.published import BY_STUDY, END_MEMBERS, Published, published_diffusivity
 from halion.report.reproduction.types import Computed, Line
-from halion.report.study_rows import STUDY_SOURCE, StudyRow
+from halion.report.study_rows import StudyRow
 from halion.transport.mechanism import MechanismSummary
 from halion.transport.types import RunTransport
 from halion.units import diffusivity_to_cm2_per_s
@@ -24,7 +24,7 @@ from halion.units import diffusivity_to_cm2_per_s
 __all__ = ["NOT_AT_HAND", "composition_name", "pathway_lines", "transport_lines"]
 
 NOT_AT_HAND = "no number of the study at hand"
-_DERIVED = f"from the activation energy and conductivity of {STUDY_SOURCE}, by Nernst-Einstein"
+_DERIVED = f"{BY_STUDY}: its activation energy and conductivity, by Nernst-Einstein"
 _DEFAULT = "CHGNet fine-tuned, 10 kbar"
 
 
@@ -58,7 +58,7 @@ def transport_lines(study: Published, inputs: ReproductionInputs) -> list[Line]:
 
 def _answers(runs: list[ComputedRun], name: str, condition: str, row: StudyRow | None) -> Iterator[Line]:
     there = [run for run in runs if run.condition == condition]
-    source = STUDY_SOURCE if row else (NO_ROW if name in END_MEMBERS.values() else NOT_AT_HAND)
+    source = BY_STUDY if row else (NO_ROW if name in END_MEMBERS.values() else NOT_AT_HAND)
     for quantity, unit, published, answer in (
         ("activation energy", "eV", row.activation_energy_ev if row else math.nan, energy_of),
         ("conductivity at 300 K", "mS/cm", row.conductivity_ms_per_cm if row else math.nan, conductivity_of),
@@ -103,7 +103,8 @@ def _diffusivity(run: ComputedRun, one: RunTransport) -> Computed:
         # Errors of the logarithm, as in the Arrhenius fit.
         low=value * math.exp(-std / value) if is_value else math.nan,
         high=value * math.exp(std / value) if is_value else math.nan,
-        upper_bound=math.nan if is_value else diffusivity_to_cm2_per_s(one.upper_bound),
+        # Where the framework melted, what moved was a liquid.
+        upper_bound=math.nan if is_value or one.verdict == "melted" else diffusivity_to_cm2_per_s(one.upper_bound),
         run=run.origin.name,
         model=run.model.name,
         words=f"{one.verdict}, {one.length_ps:g} ps, {one.n_ions} ions",
@@ -147,7 +148,7 @@ def pathway_lines(study: Published, inputs: ReproductionInputs) -> list[Line]:
                     condition="hottest run that diffused",
                     unit=unit,
                     published=math.nan,
-                    source=f"in words alone: {text}" if text else NOT_AT_HAND,
+                    source=f"{BY_STUDY}, in words" if text else NOT_AT_HAND,
                     computed=computed,
                     why="" if has_number else why,
                     text=text,

@@ -12,10 +12,22 @@ from typing import Any
 from halion.report.study_rows import StudyRow, study_rows
 from halion.units import BOLTZMANN_EV_PER_K, conductivity_from_ms_per_cm
 
-__all__ = ["END_MEMBERS", "ExhibitName", "Protocol", "Published", "published_diffusivity", "published_study"]
+__all__ = [
+    "BY_STUDY",
+    "END_MEMBERS",
+    "PHASES",
+    "ExhibitName",
+    "Protocol",
+    "Published",
+    "published_diffusivity",
+    "published_study",
+]
 
+BY_STUDY = "arXiv:2510.09861"
 # Content x -> end member.
 END_MEMBERS = {0.0: "Li3YCl6", 6.0: "Li3YBr6"}
+# End member -> space group of the refined crystal that the study starts from.
+PHASES = {"Li3YCl6": "P-3m1", "Li3YBr6": "C2/m"}
 _LITHIUM_PER_ATOM = 3 / 10
 
 
@@ -112,8 +124,8 @@ def published_study() -> Published:
 def published_diffusivity(row: StudyRow, temperature_k: float) -> float:
     """Tracer diffusivity of a row at a temperature, Angstrom^2/ps; NaN where the row has no Ea or conductivity.
 
-    D(T) = D(300 K) exp(-Ea/kB (1/T - 1/300 K)) with D(300 K) = sigma kB T / (n q^2), Nernst-Einstein backwards with
-    three lithium ions in ten atoms and the row's own volume at 300 K (at its nearest temperature where it has none).
+    D(T) = D(300 K) exp(-Ea/kB (1/T - 1/300 K)) with D(300 K) = sigma kB T / (n q^2): Nernst-Einstein backwards,
+    with three lithium ions in ten atoms and the row's own volume at 300 K (at its temperature nearest to that).
 
     Checked by tests/report/test_reproduction_published.py: forwards again by hand.
     """

@@ -71,7 +71,7 @@ class Line:
         return "not reached" if self.why else "by others"
 
     def difference(self, one: Computed) -> float:
-        """Computed minus published, or over published where a factor compares better; NaN where either is missing."""
+        """Computed minus published, or over it where a factor compares better; NaN where either is missing."""
         return one.value / self.published if self.is_ratio else one.value - self.published
 
     def agreement(self, one: Computed) -> str:

@@ -1,0 +1,157 @@
+"""What was computed, read from folders and files that halion made: which is which, and what each is called."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from halion.errors import HalionError, InputError
+from halion.files import distinct_names, read_json
+from halion.progress import Progress, silent
+from halion.report.reproduction import Benchmark, ComputedRun, ComputedSeries, Evaluation, ReproductionInputs
+from halion.study.reproduction_records import read_benchmark, read_evaluations, read_series_folder, read_stability
+from halion.study.reproduction_runs import read_ranking, read_report, read_study
+
+__all__ = ["read_reproduction_inputs"]
+
+_Found = ComputedRun | ComputedSeries | Evaluation | Benchmark
+# What a folder holds -> how it is read, by file; the first that fits counts. A run folder has a report too.
+_READERS: dict[str, Callable[[Path, str], Sequence[_Found]]] = {
+    "study.json": read_study,
+    "results.json": read_report,
+    "stability.json": read_stability,
+    "series.json": read_series_folder,
+    "errors.json": read_evaluations,
+    "ranking.json": read_ranking,
+}
+# Folders of folders are looked into so far: a place of runs, a campaign of places.
+_DEEPEST = 3
+_FIX = (
+    "give folders of halion run, halion series, halion stability --folder, halion evaluate --folder or halion rank "
+    "--folder, or a folder of these"
+)
+
+
+def read_reproduction_inputs(
+    paths: Sequence[Path | str], progress: Progress = silent
+) -> tuple[ReproductionInputs, tuple[str, ...]]:
+    """Read everything that halion made in these places.
+
+    Known are run folders (finished or not) and their reports, rankings, series, stability folders, folders of
+    `halion evaluate`, and tables of `benchmarks/` with costs in s/atom/ps. A folder that is none of these but holds
+    some, up to three folders deep, stands for all of them.
+
+    Args:
+        paths: folders and files; one given twice counts once.
+        progress: told how many were read.
+    Returns:
+        what was read, and why something inside a folder of folders was not.
+    Raises:
+        InputError: no such place, or halion did not make it.
+        TornFile: a record is damaged.
+        RunFolderError: a run folder of a newer schema.
+    Checked by tests/study/test_reproduction_inputs.py.
+    """
+    places: dict[Path, bool] = {}  # marker file -> whether it was given by itself
+    for path in map(Path, paths):
+        marker = _marker(path)
+        found = [marker] if marker else list(_inside(path, _DEEPEST))
+        if not found:
+            what = "there is nothing here" if not path.exists() else "halion did not make this, nor anything in it"
+            raise InputError(what, where=str(path), fix=_FIX)
+        for one in found:
+            places[one] = places.get(one, False) or marker is not None
+    names = distinct_names([_named_after(marker) for marker in places])
+    every: list[_Found] = []
+    notes: list[str] = []
+    for k, (marker, is_given) in enumerate(places.items()):
+        name = names[str(_named_after(marker))]
+        progress(k, len(places), name)
+        try:
+            every += _read(marker, name)
+        except HalionError as error:
+            if is_given:
+                raise
+            notes.append(f"{name} was not used: {error.what}")
+    progress(len(places), len(places))
+    kept, copies = _without_copies(every)
+    return _sorted(kept), tuple(notes + copies)
+
+
+def _marker(path: Path) -> Path | None:
+    """The file that says what is here; None where nothing known is."""
+    if path.is_file():
+        return path.resolve() if path.name in _READERS or path.suffix in (".md", ".json") else None
+    folder = path.resolve()
+    if folder.name == "report" and (folder.parent / "study.json").is_file():
+        folder = folder.parent
+    return next((folder / name for name in _READERS if (folder / name).is_file()), None)
+
+
+def _inside(folder: Path, depth: int) -> Iterator[Path]:
+    if depth == 0 or not folder.is_dir():
+        return
+    for child in sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()):
+        marker = _marker(child)
+        if marker is not None:
+            yield marker
+        else:
+            yield from _inside(child, depth - 1)
+
+
+def _named_after(marker: Path) -> Path:
+    """The folder of a record, without "report", or the file that is no record of a folder."""
+    if marker.name not in _READERS:
+        return marker
+    return marker.parent.parent if marker.parent.name == "report" else marker.parent
+
+
+def _read(marker: Path, name: str) -> Sequence[_Found]:
+    reader = _READERS.get(marker.name)
+    try:
+        if reader is not None:
+            return reader(marker.parent, name)
+        if marker.suffix == ".md":
+            return read_benchmark(marker, name)
+        return _by_content(marker, name)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError) as error:
+        if isinstance(error, HalionError):
+            raise
+        raise InputError(
+            f"this record is not as halion writes it ({type(error).__name__}: {error})", where=str(marker), fix=_FIX
+        ) from error
+
+
+def _without_copies(every: list[_Found]) -> tuple[list[_Found], list[str]]:
+    """A run and a copy of its report are one run: its first session began at one moment."""
+    first: dict[tuple[str, str, float], str] = {}
+    kept, told = [], []
+    for one in every:
+        origin = one.origin
+        key = (origin.started, origin.command, origin.wall_s)
+        name = first.setdefault(key, origin.name) if origin.started else origin.name
+        if name == origin.name:
+            kept.append(one)
+        else:
+            told.append(f"{origin.name} is a copy of {name} and counts once.")
+    return kept, told
+
+
+def _by_content(path: Path, name: str) -> Sequence[_Found]:
+    """A JSON file under another name: what `halion evaluate --json` printed."""
+    record: Any = read_json(path)
+    if isinstance(record, dict) and isinstance(record.get("errors"), list):
+        return read_evaluations(path, name)
+    keys = json.dumps(sorted(record)[:4]) if isinstance(record, dict) else type(record).__name__
+    raise InputError(f"halion did not make this (it holds {keys})", where=str(path), fix=_FIX)
+
+
+def _sorted(every: list[_Found]) -> ReproductionInputs:
+    def of(kind: type) -> tuple[Any, ...]:
+        return tuple(one for one in every if isinstance(one, kind))
+
+    return ReproductionInputs(
+        runs=of(ComputedRun), series=of(ComputedSeries), evaluations=of(Evaluation), benchmarks=of(Benchmark)
+    )

@@ -1,0 +1,231 @@
+"""Series, stability, evaluations and benchmarks for a reproduction, as the verbs that made them write them."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from halion.arrays import FloatArray
+from halion.errors import InputError
+from halion.files import read_json
+from halion.ranking import SeriesEntry, read_series
+from halion.records import from_record
+from halion.report.reproduction import Benchmark, ComputedSeries, Evaluation, Model, Origin, SeriesPoint
+from halion.settings import SeriesSettings
+from halion.stability import Stability, assess_stability, read_series_energies
+from halion.study.reproduction_runs import model_named
+from halion.training import PotentialErrors
+
+__all__ = ["read_benchmark", "read_evaluations", "read_series_folder", "read_stability"]
+
+_PHASES = ("trigonal", "monoclinic")
+# Parents in hexagonal axes have gamma near 120 degrees, those of C2/m 90; relaxation moves it by about one degree.
+_HEXAGONAL, _WITHIN = 120.0, 6.0
+_PARITY = ("energies", "forces", "stresses")
+
+
+def read_stability(folder: Path, name: str) -> tuple[ComputedSeries, ...]:
+    """A folder of `halion stability`."""
+    found = from_record(Stability, read_json(folder / "stability.json"))
+    return (_series(found, Origin(name=name, what="stability"), ()),)
+
+
+def read_series_folder(folder: Path, name: str) -> tuple[ComputedSeries, ...]:
+    """A folder of `halion series`, put to the question that `halion stability` answers."""
+    entries = tuple(read_series(folder).values())
+    origin = Origin(name=name, what="series", state=_missing_entries(folder, entries))
+    try:
+        series, _ = read_series_energies([folder])
+        return (_series(assess_stability(series), origin, entries),)
+    except InputError as error:
+        if not origin.state:
+            raise
+        refused = Origin(name=name, what="series", state=f"{origin.state}; {error.what}".removeprefix("; "))
+        return (ComputedSeries(origin=refused, model=_model_of(folder), points=()),)
+
+
+def _missing_entries(folder: Path, entries: Sequence[SeriesEntry]) -> str:
+    """How far a series is by what was asked for; empty where it is done or does not say."""
+    path = folder / "inputs.json"
+    asked = read_json(path) if path.is_file() else {}
+    steps = asked.get("series", {}).get("steps", SeriesSettings().steps)
+    n_wanted = len(asked.get("parents", ())) * len(steps or SeriesSettings().steps)
+    return f"{len(entries)} of {n_wanted} compositions" if len(entries) < n_wanted else ""
+
+
+def _model_of(folder: Path) -> Model:
+    records = sorted(folder.glob("parents/*/inputs.json"))
+    return model_named(read_json(records[0])["potential"][0] if records else "not recorded")
+
+
+def _series(found: Stability, origin: Origin, entries: Sequence[SeriesEntry]) -> ComputedSeries:
+    kinds = _kinds(found, origin.name)
+    volumes = {
+        (kinds[one.phase], round(one.x, 6)): one.volume for one in found.structure.points if not one.left_out
+    }
+    xs = sorted({round(one.x, 6) for one in found.structure.points})
+    reasons = {(kinds[phase], round(x, 6)): reason for phase, x, reason in found.left_out}
+    energies, transitions, verdict = _difference(found, kinds)
+    points = tuple(
+        SeriesPoint(
+            x=x,
+            volumes=tuple(volumes.get((phase, x), math.nan) for phase in _PHASES),
+            difference=energies.get(x, (math.nan, math.nan))[0],
+            std=energies.get(x, (math.nan, math.nan))[1],
+            left_out="; ".join(f"{phase}: {reasons[phase, x]}" for phase in _PHASES if (phase, x) in reasons),
+        )
+        for x in xs
+    )
+    atoms = [entry.plan.n_atoms for entry in entries]
+    tried = [entry.n_evaluated for entry in entries]
+    return ComputedSeries(
+        origin=origin,
+        model=model_named(found.provenance.split(" ")[0].rstrip(",") or "not recorded"),
+        points=points,
+        transitions=transitions,
+        verdict=verdict,
+        n_atoms=(min(atoms), max(atoms)) if atoms else (0, 0),
+        n_evaluated=(min(tried), max(tried)) if tried else (0, 0),
+    )
+
+
+def _difference(
+    found: Stability, kinds: dict[str, str]
+) -> tuple[dict[float, tuple[float, float]], tuple[float, ...], str]:
+    """x -> E(trigonal) - E(monoclinic) with its error, where it changes sign, and the finding in words."""
+    for one in found.differences:
+        if {kinds[one.first], kinds[one.second]} != set(_PHASES):
+            continue
+        sign = 1.0 if kinds[one.first] == "trigonal" else -1.0
+        values = zip(one.x, one.difference, one.std, strict=True)
+        energies = {round(float(x), 6): (sign * float(value), float(std)) for x, value, std in values}
+        return energies, tuple(change.x for change in one.transitions), one.verdict
+    return {}, (), ""
+
+
+def _kinds(found: Stability, name: str) -> dict[str, str]:
+    """Phase -> trigonal or monoclinic, by the angle between a and b of its cells.
+
+    Raises:
+        InputError: two phases are of one kind, so the difference that the study has is not theirs.
+    """
+    kinds = {}
+    for phase in found.phases:
+        angles = [one.angles[2] for one in found.structure.points if one.phase == phase]
+        is_hexagonal = abs(float(np.mean(angles)) - _HEXAGONAL) < _WITHIN
+        kinds[phase] = _PHASES[0] if is_hexagonal else _PHASES[1]
+    if len(set(kinds.values())) < len(kinds):
+        raise InputError(
+            f"the phases {', '.join(kinds)} are all {next(iter(kinds.values()))} by their cells; the study has "
+            "trigonal minus monoclinic",
+            where=name,
+            fix="give a series with one parent of each kind, e.g. halion series LYC=Li3YCl6 LYB=Li3YBr6",
+        )
+    return kinds
+
+
+def read_evaluations(path: Path, name: str) -> list[Evaluation]:
+    """A folder of `halion evaluate`, or the file with what it printed."""
+    folder = path if path.is_dir() else path.parent
+    record: Any = read_json(folder / "errors.json" if path.is_dir() else path)
+    rows = record["errors"] if isinstance(record, dict) else record
+    parity = _parity_places(folder) if path.is_dir() else {}
+    return [_evaluation(row, Origin(name=name, what="evaluation"), parity) for row in rows]
+
+
+def _evaluation(row: dict[str, Any], origin: Origin, parity: dict[tuple[str, str], Path]) -> Evaluation:
+    numbers = {field.name: _number(row.get(field.name)) for field in fields(PotentialErrors)}
+    stem = parity.get((row["potential"], row["set"]))
+    return Evaluation(
+        origin=origin,
+        model=model_named(str(row["potential"])),
+        set_name=str(row["set"]),
+        kind=_set_kind(str(row["set"])),
+        errors=PotentialErrors(**numbers | {"n_frames": int(row["n_frames"])}),
+        parity={} if stem is None else dict(_parity(stem)),
+    )
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _set_kind(name: str) -> Literal["ends", "mixed", "rest", "training", "other"]:
+    """Which of the study's sets a name stands for, by its words."""
+    words = set(re.split(r"[^a-z0-9]+", name.lower()))
+    for kind, meant in (
+        ("training", {"train", "training", "learned"}),
+        ("mixed", {"mixed", "mix"}),
+        ("ends", {"ends", "end", "endmembers"}),
+        ("rest", {"rest", "relaxed", "equilibrium", "enumerated"}),
+    ):
+        if words & meant:
+            return kind
+    return "other"
+
+
+def _parity_places(folder: Path) -> dict[tuple[str, str], Path]:
+    """(potential, set) -> beginning of the names of its parity files."""
+    found = {}
+    for path in sorted(folder.glob("parity-*.json")):
+        record = read_json(path)
+        found[str(record["potential"]), str(record["set"])] = path.with_suffix("")
+    return found
+
+
+def _parity(stem: Path) -> Iterator[tuple[str, FloatArray]]:
+    for quantity in _PARITY:
+        path = stem.with_name(f"{stem.name}-{quantity}.csv")
+        if path.is_file():
+            with path.open(encoding="utf-8", newline="") as handle:
+                rows = [[float(cell) for cell in row[:2]] for row in list(csv.reader(handle))[1:]]
+            yield quantity, np.array(rows, float).reshape(-1, 2)
+
+
+_COST = "s/atom/ps"
+
+
+def read_benchmark(path: Path, name: str) -> list[Benchmark]:
+    """The costs of dynamics in a table of `benchmarks/results`: of the largest cell of each crystal and row kind.
+
+    Raises:
+        InputError: no column of it is in s/atom/ps.
+    """
+    lines = path.read_text(encoding="utf-8").splitlines()
+    machine = lines[0].partition(";")[0].strip() if lines else ""
+    origin = Origin(name=name, what="benchmark", machine=machine)
+    found: dict[tuple[str, ...], tuple[float, Benchmark]] = {}
+    header: list[str] = []
+    for line in lines:
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")] if line.startswith("|") else []
+        if not cells or not any(_COST in column for column in header):
+            header = cells
+            continue
+        row = dict(zip(header, cells))
+        column = next(column for column in header if _COST in column)
+        if not _is_number(row.get(column, "")):
+            continue
+        kept = {key: row[key] for key in ("crystal", "threads", "device") if key in row}
+        atoms = float(row["atoms"]) if _is_number(row.get("atoms", "")) else 0.0
+        what = ", ".join([column.partition(",")[0], *(f"{value} {key}" for key, value in kept.items())])
+        if atoms >= found.get(tuple(kept.values()), (-1.0, None))[0]:
+            one = Benchmark(origin=origin, what=f"{what}, {atoms:.0f} atoms", s_per_atom_ps=float(row[column]))
+            found[tuple(kept.values())] = (atoms, one)
+    if not found:
+        raise InputError(
+            f"no table of this file has a column in {_COST}",
+            where=str(path),
+            fix="give one that benchmarks/engine.py wrote, e.g. benchmarks/results/engine.md",
+        )
+    return [one for _, one in found.values()]
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"\d+(\.\d+)?(e-?\d+)?", text) is not None
