@@ -140,9 +140,7 @@ def everything() -> ReproductionInputs:
             run(),
             run("again", conductivity=replace(sample.complete().conductivity, conductivity_ms_per_cm=0.5)),
             bounded(),
-            run(
-                "d3", model=d3, pressure_gpa=0.0001, volumes=(squeezed,), runs=(), arrhenius=None, conductivity=None
-            ),
+            run("d3", model=d3, pressure_gpa=0.0001, **still),
             run("mixed", material="Li3YCl3Br3", x=3.0, volumes=()),
         ),
         series=(series(),),

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["Cell", "Table", "number", "table_csv", "table_html", "table_markdown", "word"]
+__all__ = ["Cell", "Table", "markdown_text", "number", "table_csv", "table_html", "table_markdown", "word"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +67,12 @@ def _plain(value: float | int | str) -> str:
 
 def table_markdown(table: Table) -> str:
     """The table in Markdown, as it reads; no text of it can end a cell or become markup."""
-    lines = [[_inert(column) for column in table.columns], ["---"] * len(table.columns)]
-    lines += [[_inert(cell.text) for cell in row] for row in table.rows]
+    lines = [[markdown_text(column) for column in table.columns], ["---"] * len(table.columns)]
+    lines += [[markdown_text(cell.text) for cell in row] for row in table.rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _inert(text: str) -> str:
+def markdown_text(text: str) -> str:
     """A text of one line, in which the signs of Markdown and HTML stand for themselves."""
     return re.sub(r"([\\|<>\[\]*_`])", r"\\\1", " ".join(text.split()))
 

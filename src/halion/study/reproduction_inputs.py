@@ -82,11 +82,15 @@ def read_reproduction_inputs(
 
 def _marker(path: Path) -> Path | None:
     """The file that says what is here; None where nothing known is."""
-    if path.is_file():
-        return path.resolve() if path.name in _READERS or path.suffix in (".md", ".json") else None
-    folder = path.resolve()
-    if folder.name == "report" and (folder.parent / "study.json").is_file():
-        folder = folder.parent
+    path = path.resolve()
+    is_file = path.is_file()
+    folder = path.parent if is_file else path
+    if folder.name == "report" and path.name in ("report", "results.json"):
+        study = folder.parent / "study.json"
+        if study.is_file():
+            return study
+    if is_file:
+        return path if path.name in _READERS or path.suffix in (".md", ".json") else None
     return next((folder / name for name in _READERS if (folder / name).is_file()), None)
 
 

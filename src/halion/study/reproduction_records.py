@@ -26,8 +26,9 @@ from halion.training import PotentialErrors
 __all__ = ["read_benchmark", "read_evaluations", "read_series_folder", "read_stability"]
 
 _PHASES = ("trigonal", "monoclinic")
-# Parents in hexagonal axes have gamma near 120 degrees, those of C2/m 90; relaxation moves it by about one degree.
-_HEXAGONAL, _WITHIN = 120.0, 6.0
+# Angles of a cell in hexagonal axes; relaxation moves them by about one degree.
+_HEXAGONAL, _WITHIN = (90.0, 90.0, 120.0), 6.0
+_NAMES = {"LYC": "trigonal", "Li3YCl6": "trigonal", "LYB": "monoclinic", "Li3YBr6": "monoclinic"}
 _PARITY = ("energies", "forces", "stresses")
 
 
@@ -111,24 +112,29 @@ def _difference(
 
 
 def _kinds(found: Stability, name: str) -> dict[str, str]:
-    """Phase -> trigonal or monoclinic, by the angle between a and b of its cells.
+    """Phase -> trigonal or monoclinic, by the angles of its cells; by the parents' names where these are alike.
 
     Raises:
         InputError: two phases are of one kind, so the difference that the study has is not theirs.
     """
-    kinds = {}
-    for phase in found.phases:
-        angles = [one.angles[2] for one in found.structure.points if one.phase == phase]
-        is_hexagonal = abs(float(np.mean(angles)) - _HEXAGONAL) < _WITHIN
-        kinds[phase] = _PHASES[0] if is_hexagonal else _PHASES[1]
+    kinds = {phase: _PHASES[0] if _is_hexagonal(found, phase) else _PHASES[1] for phase in found.phases}
+    named = {phase: kind for phase in found.phases for word, kind in _NAMES.items() if phase.startswith(word)}
+    if len(set(kinds.values())) < len(kinds) and len(named) == len(kinds):
+        kinds = named
     if len(set(kinds.values())) < len(kinds):
         raise InputError(
-            f"the phases {', '.join(kinds)} are all {next(iter(kinds.values()))} by their cells; the study has "
-            "trigonal minus monoclinic",
+            f"of the phases {', '.join(kinds)} two are {max(kinds.values(), key=list(kinds.values()).count)}; the "
+            "study has trigonal minus monoclinic",
             where=name,
             fix="give a series with one parent of each kind, e.g. halion series LYC=Li3YCl6 LYB=Li3YBr6",
         )
     return kinds
+
+
+def _is_hexagonal(found: Stability, phase: str) -> bool:
+    """Whether a and b enclose 120 degrees and c stands upright: a primitive cell of C2/m leans."""
+    angles = np.mean([one.angles for one in found.structure.points if one.phase == phase], axis=0)
+    return bool(np.all(np.abs(angles - _HEXAGONAL) < _WITHIN))
 
 
 def read_evaluations(path: Path, name: str) -> list[Evaluation]:

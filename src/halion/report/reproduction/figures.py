@@ -42,7 +42,7 @@ _PARITY = {"energies": ("Energy", "eV/atom"), "forces": ("Force", "eV/Å"), "str
 
 
 def figures_of_exhibit(exhibit: Exhibit, study: Published, inputs: ReproductionInputs) -> tuple[Figure, ...]:
-    """The figures of one exhibit that there are data for.
+    """The figures of one exhibit that something was computed for.
 
     Checked by tests/report/test_reproduction_page.py: every point is a number of the lines.
     """
@@ -88,6 +88,8 @@ def _volume_over_t(study: Published, inputs: ReproductionInputs, material: str) 
             found.setdefault(label, []).append(
                 (point.temperature_k, point.volume, point.volume - std, point.volume + std)
             )
+    if not found:
+        return
     series = [_points(label, values, look) for (label, values), look in zip(found.items(), _look())]
     yield Figure(
         name=f"volume-{material}",
@@ -178,7 +180,7 @@ def _transport(exhibit: Exhibit, study: Published, inputs: ReproductionInputs) -
         runs = [run for run in inputs.runs if run.x == x and any(one.is_diffusive for one in run.runs)]
         if runs:
             yield _arrhenius(composition_name(x), runs, study)
-    yield _conductivity_over_x(exhibit)
+    yield from _conductivity_over_x(exhibit)
 
 
 def _arrhenius(name: str, runs: Sequence[ComputedRun], study: Published) -> Figure:
@@ -224,7 +226,7 @@ def _of_run(run: ComputedRun, look: tuple[str, Marker]) -> list[Series]:
     return series
 
 
-def _conductivity_over_x(exhibit: Exhibit) -> Figure:
+def _conductivity_over_x(exhibit: Exhibit) -> Iterator[Figure]:
     """Of all lines of the exhibit that name a conductivity: values here, published, measured."""
     xs = {name: x for x, name in END_MEMBERS.items()}
     here: dict[str, list[tuple[float, ...]]] = {}
@@ -241,11 +243,13 @@ def _conductivity_over_x(exhibit: Exhibit) -> Figure:
         if math.isfinite(line.published):
             label = "measured, or AIMD" if line.state == "by others" else f"study: {line.condition}"
             others.setdefault(label, []).append((x, line.published, math.nan, math.nan))
+    if not here:
+        return
     look = _look()
     series = [_points(label, values, next(look)) for label, values in here.items()]
     greys = cycle([(INK, "circle-open"), (GREY, "square-open"), (GREY, "diamond"), (SKY, "diamond")])
     series += [_points(label, values, next(greys)) for label, values in sorted(others.items())]
-    return Figure(
+    yield Figure(
         name="conductivity-over-x",
         title="Conductivity at 300 K over x",
         caption="Bars: 68 %. Upper bounds are in the table alone. Published points come without errors.",

@@ -115,7 +115,7 @@ def published_study() -> Published:
         accuracy=data["accuracy"],
         pathways=data["pathways"],
         cost_s_per_atom_ps=data["cost"]["md_gpu_s_per_atom_ps"],
-        below_dft_orders=data["cost"]["below_dft_orders_of_magnitude"],
+        below_dft_orders=float(data["cost"]["below_dft_orders_of_magnitude"]),
         protocol=Protocol(**protocol),
         conductivity=tuple((one["x"], one["value"], one["source"]) for one in data["conductivity"]),
     )

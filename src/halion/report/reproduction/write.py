@@ -25,7 +25,7 @@ from halion.report.reproduction.tables import (
     sources_table,
 )
 from halion.report.reproduction.types import Exhibit, Reproduction
-from halion.report.table import table_csv, table_markdown
+from halion.report.table import markdown_text, table_csv, table_markdown
 
 __all__ = ["write_reproduction"]
 
@@ -171,16 +171,16 @@ def _markdown(
 ) -> str:
     parts = [f"# {_TITLE}", _LEAD]
     if notes:
-        parts.append("\n".join(f"- {' '.join(note.split())}" for note in notes))
+        parts.append("\n".join(f"- {markdown_text(note)}" for note in notes))
     parts += ["## What was reached", table_markdown(material.tables["overview"])]
     for exhibit in found.exhibits:
         parts.append(f"## {exhibit.name}: {exhibit.title}")
-        parts += [f"![{figure.title}](figures/{figure.name}.svg)" for figure in figures[exhibit.key]]
+        parts += [f"![{markdown_text(figure.title)}](figures/{figure.name}.svg)" for figure in figures[exhibit.key]]
         parts.append(table_markdown(material.tables[exhibit.key]))
     parts.append("## Why numbers differ")
     for k, name in enumerate(found.causes, 1):
         if f"causes-{k}" in material.tables:
-            parts += [f"### {' '.join(name.split())}", table_markdown(material.tables[f"causes-{k}"])]
+            parts += [f"### {markdown_text(name)}", table_markdown(material.tables[f"causes-{k}"])]
     if "sources" in material.tables:
         parts += ["## What was given", table_markdown(material.tables["sources"])]
     return "\n\n".join(parts) + "\n"
