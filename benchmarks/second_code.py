@@ -1,7 +1,7 @@
 """Forces and stress of GPAW's labels against another code: CP2K, other pseudopotentials, another kind of basis.
 
 The hottest labelled frame of Li3YCl6, of Li3YBr6, and of a mixed composition. CP2K (Debian: cp2k) takes Gaussians
-(TZV2P-MOLOPT-PBE, GTH-PBE, 600 Ry) where GPAW takes plane waves and projector-augmented waves, and the same k-points.
+(TZV2P-MOLOPT-PBE, GTH-PBE, 600 Ry) where GPAW takes plane waves and projectors; the k-points are the same.
 
     python benchmarks/second_code.py [--output benchmarks/results/second_code.md]
 """
@@ -82,6 +82,7 @@ def cp2k_input(symbols: set[str], grid: tuple[int, int, int]) -> str:
 def by_cp2k(atoms: Atoms, folder: str) -> tuple[FloatArray, FloatArray, float]:
     """Forces, stress (tensor) and seconds."""
     here = Path.cwd()
+    grid = gamma_centred(atoms.cell.array, LabelSettings().k_spacing_per_angstrom)
     os.chdir(folder)
     try:
         calculator = CP2K(
@@ -95,9 +96,7 @@ def by_cp2k(atoms: Atoms, folder: str) -> tuple[FloatArray, FloatArray, float]:
             max_scf=200,
             xc="PBE",
             stress_tensor=True,
-            inp=cp2k_input(
-                set(atoms.symbols), gamma_centred(atoms.cell.array, LabelSettings().k_spacing_per_angstrom)
-            ),
+            inp=cp2k_input(set(atoms.symbols), grid),
         )
         copy = atoms.copy()
         copy.calc = calculator
@@ -135,10 +134,11 @@ def main() -> None:
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     version = subprocess.run(["cp2k.psmp", "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    code = version.splitlines()[0].strip()
     rows = [row(one) for one in frames_of(options.data)]
     text = "\n".join(
         [
-            f"{machine_description()['processor']}; halion {source_commit()[:12]}; {version.splitlines()[0].strip()}.",
+            f"{machine_description()['processor']}; halion {source_commit()[:12]}; {code}.",
             "",
             "# GPAW's labels against CP2K, PBE both, the same k-points",
             "",
