@@ -88,7 +88,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     lines = [
-        f"{machine_description()['processor']}; halion {source_commit()[:12]}; {GpawLabeller(LabelSettings()).method}.",
+        f"{machine_description()['processor']}; halion {source_commit()[:12]}; "
+        f"{GpawLabeller(LabelSettings()).method}.",
         "",
         "# Labels against the slopes of their energies",
     ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -38,18 +40,62 @@ def test_past_its_limit_it_and_its_children_are_killed(tmp_path):
     text = "import subprocess, sys, time; print(subprocess.Popen(['sleep', '60']).pid, flush=True); time.sleep(60)"
     with pytest.raises(TimeoutError, match="no result within 1 s"):
         run_process(python(text), tmp_path, 1)
-    child = int((tmp_path / "output.txt").read_text())
-    for _ in range(100):  # the kill is sent, and takes its time
-        try:
-            state = Path(f"/proc/{child}/stat").read_text().split()[2]
-        except (FileNotFoundError, ProcessLookupError):
-            break
-        if state == "Z":
-            break
+    assert_ends(int((tmp_path / "output.txt").read_text()))
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_driver_leaves_no_code_running(tmp_path, end):
+    """The driver has no time to say anything; the code and its children (MPI ranks) end all the same."""
+    code = "import subprocess, time; print(subprocess.Popen(['sleep', '60']).pid, flush=True); time.sleep(60)"
+    driver = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            f"from pathlib import Path; from halion.labels.process import run_process; "
+            f"run_process({python(code)!r}, Path({str(tmp_path)!r}), 60)",
+        ]
+    )
+    output = tmp_path / "output.txt"
+    wait_until(lambda: output.exists() and output.read_text().endswith("\n"))
+    child = int(output.read_text())
+    assert Path(f"/proc/{child}").exists()
+    driver.send_signal(end)
+    driver.wait()
+    assert_ends(child)
+
+
+def test_the_guard_of_a_finished_code_is_gone(tmp_path):
+    def children() -> set[str]:
+        listed = Path(f"/proc/{os.getpid()}/task").glob("*/children")
+        return {child for path in listed for child in path.read_text().split()}
+
+    before = children()
+    run_process(python("pass"), tmp_path, 30)
+    assert children() <= before
+
+
+def wait_until(reached, seconds: float = 30.0) -> None:
+    for _ in range(int(seconds / 0.05)):
+        if reached():
+            return
         time.sleep(0.05)
-    else:
+    pytest.fail("it never came")
+
+
+def assert_ends(child: int) -> None:
+    """The kill is sent, and takes its time."""
+
+    def is_over() -> bool:
+        try:
+            return Path(f"/proc/{child}/stat").read_text().split()[2] == "Z"
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+
+    try:
+        wait_until(is_over)
+    except BaseException:
         os.kill(child, 9)
-        pytest.fail("the child outlived its parent")
+        raise
 
 
 def test_the_limit_counts_from_the_last_step(tmp_path):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from halion.errors import LabelError, MissingDependency
@@ -55,13 +56,37 @@ def run_process(
                 where=str(folder),
                 fix="set labels.command to the code's program, or install it: halion doctor",
             ) from error
-        status = _wait(process, limit_s, growing)
+        with _no_orphan(process):
+            status = _wait(process, limit_s, growing)
     if status != 0:
         raise LabelError(
             f"{Path(command[0]).name} ended with status {status}: {_last_words(folder)}",
             where=str(folder),
             fix="look at output.txt and error.txt there",
         )
+
+
+@contextmanager
+def _no_orphan(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """A shell that waits for the end of a pipe which only we hold: should we be killed, it ends the code's session.
+
+    Two codes would otherwise write into one folder once the work is taken up again.
+    """
+    # Python opens pipes for no other child: the shell reads the end when this process is gone, however it went.
+    guard = subprocess.Popen(
+        ["/bin/sh", "-c", f"read line; kill -KILL -{process.pid}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        guard.kill()
+        guard.wait()
+        if guard.stdin is not None:
+            guard.stdin.close()
 
 
 def _wait(process: subprocess.Popen[bytes], limit_s: float, growing: Path | None) -> int:
