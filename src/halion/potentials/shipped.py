@@ -37,7 +37,7 @@ class Shipped:
     elements: frozenset[str]
     highest_temperature_k: float
     quick_temperatures_k: tuple[float, ...] = (500.0, 540.0, 590.0, 650.0)
-    quick_production_ps: float = 200.0
+    quick_production_ps: float = 150.0
 
 
 _LYCB = frozenset({"Li", "Y", "Cl", "Br"})
