@@ -55,7 +55,12 @@ def run(name: str = "LYB-10kbar", **changes) -> ComputedRun:
         "production_ps": 200.0,
         "temperatures_k": sample.TEMPERATURES,
         "simulated_ps": 835.2,
-        "volumes": (volume(0.0, 27.9, pressure=0.0), volume(300.0, 27.31), volume(600.0, 28.9)),
+        "volumes": (
+            volume(0.0, 27.9, pressure=0.0),
+            volume(300.0, 27.31),
+            volume(450.0, 28.1),
+            volume(600.0, 28.9),
+        ),
         "runs": results.runs,
         "arrhenius": results.arrhenius,
         "conductivity": results.conductivity,

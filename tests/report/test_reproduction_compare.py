@@ -71,6 +71,9 @@ def test_differences_recomputed_plainly(found):
     sigma = line(found, "table-2", "conductivity at 300 K", "CHGNet fine-tuned, 10 kbar")
     first = inputs.runs[0].conductivity.conductivity_ms_per_cm
     assert [sigma.difference(one) for one in sigma.computed] == pytest.approx([first / 0.58, 0.5 / 0.58])
+    between = line(found, "table-2", "volume at 450 K", "CHGNet fine-tuned, 10 kbar")
+    assert between.published == pytest.approx(27.4 + 50 / 200 * (28.6 - 27.4)) and "straight" in between.source
+    assert between.difference(between.computed[0]) == pytest.approx(28.1 - 27.7)
     cost = line(found, "figure-1", "cost of dynamics")
     assert cost.difference(cost.computed[0]) == pytest.approx(0.0424 / 0.8)
     assert cost.computed[1].upper_bound == pytest.approx(2120.2 / (40 * 835.2))
@@ -166,7 +169,8 @@ def test_a_series_says_which_x_are_missing_and_why(found):
 def test_pathways_are_those_of_the_hottest_run_that_diffused(found):
     dimensions = line(found, "figure-4", "dimensions that hops lead through, Li3YBr6")
     assert [one.value for one in dimensions.computed] == [1.0, 1.0]
-    assert "601 K" in dimensions.computed[0].words and dimensions.text == "isotropic"
+    assert "601 K" in dimensions.computed[0].words
+    assert line(found, "figure-4", "D along c* over D in the ab plane, Li3YBr6").text == "isotropic"
     assert line(found, "figure-4", "hops across a shared face, Li3YBr6").computed[0].value == pytest.approx(100.0)
     assert line(found, "figure-4", "hops that led straight back next, x = 3").computed[0].value == pytest.approx(
         37.0

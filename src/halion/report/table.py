@@ -31,6 +31,7 @@ class Table:
         rows: cells, one per column.
         is_sortable: a click on a header sorts the rows.
         highlighted: index of the row that stands out; -1: none.
+        wraps: texts are long, and break into lines.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     is_sortable: bool = False
     highlighted: int = -1
+    wraps: bool = False
 
 
 def number(value: float, text: str | Callable[[float], str]) -> Cell:
@@ -79,7 +81,8 @@ def markdown_text(text: str) -> str:
 
 def table_html(table: Table) -> str:
     """The table as HTML, all text escaped; each cell carries its header for narrow screens."""
-    kind = ' class="sortable"' if table.is_sortable else ""
+    kinds = [name for name, is_so in (("sortable", table.is_sortable), ("wrapping", table.wraps)) if is_so]
+    kind = f' class="{" ".join(kinds)}"' if kinds else ""
     numeric = [_is_numeric(table, k) for k in range(len(table.columns))]
     head = "".join(
         f'<th scope="col"{_class(numeric[k])}>{_header(column, table.is_sortable)}</th>'

@@ -220,7 +220,8 @@ def read_benchmark(path: Path, name: str) -> list[Benchmark]:
             continue
         kept = {key: row[key] for key in ("crystal", "threads", "device") if key in row}
         atoms = float(row["atoms"]) if _is_number(row.get("atoms", "")) else 0.0
-        what = ", ".join([column.partition(",")[0], *(f"{value} {key}" for key, value in kept.items())])
+        words = [f"{value} thread(s)" if key == "threads" else value for key, value in kept.items()]
+        what = ", ".join([column.partition(",")[0], *words])
         if atoms >= found.get(tuple(kept.values()), (-1.0, None))[0]:
             one = Benchmark(origin=origin, what=f"{what}, {atoms:.0f} atoms", s_per_atom_ps=float(row[column]))
             found[tuple(kept.values())] = (atoms, one)

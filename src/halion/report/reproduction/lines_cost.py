@@ -47,6 +47,7 @@ def _measured(inputs: ReproductionInputs) -> Iterator[Computed]:
             yield Computed(
                 value=math.nan,
                 upper_bound=bound,
+                confidence="",
                 run=run.origin.name,
                 model=run.model.name,
                 words=f"{run.origin.wall_s:.0f} s for {run.simulated_ps:g} ps of {run.n_atoms} atoms at "

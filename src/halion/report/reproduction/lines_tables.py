@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from halion.report.reproduction.inputs import ComputedRun, ReproductionInputs, condition_of
+from halion.report.reproduction.inputs import ComputedRun, ReproductionInputs, VolumePoint, condition_of
 from halion.report.reproduction.published import BY_STUDY, Published
 from halion.report.reproduction.types import Computed, Line
 from halion.report.study_rows import StudyRow
@@ -56,6 +56,7 @@ def table_lines(study: Published, inputs: ReproductionInputs, material: str) -> 
     for condition in dict.fromkeys([*rows, *_conditions(runs)]):
         row = rows.get(condition)
         lines += _volumes(runs, material, condition, row)
+        lines += _volumes_between(runs, condition, row)
         lines += _transport(runs, material, condition, row)
     return lines + [line for row in study.rows.get(material, ()) if not is_models_own(row) for line in _others(row)]
 
@@ -83,6 +84,29 @@ def _volumes(runs: list[ComputedRun], material: str, condition: str, row: StudyR
         )
 
 
+def _volumes_between(runs: list[ComputedRun], condition: str, row: StudyRow | None) -> Iterator[Line]:
+    """Volumes at temperatures of ours, beside the straight line between the study's."""
+    own = {point.temperature_k for run in runs for point in run.volumes if _is_under(point, condition)}
+    known = np.array(row.volume if row else (), float).reshape(-1, 2)
+    for kelvin in sorted(k for k in own if all(abs(k - each) > _SAME_K for each in STUDY_TEMPERATURES_K)):
+        is_between = len(known) > 1 and known[0, 0] <= kelvin <= known[-1, 0]
+        span = f"{known[0, 0]:g} and {known[-1, 0]:g} K" if len(known) else ""
+        yield Line(
+            quantity=f"volume at {kelvin:g} K",
+            condition=condition,
+            unit="Å³/atom",
+            published=float(np.interp(kelvin, *known.T)) if is_between else math.nan,
+            source=f"{BY_STUDY}, straight lines between its values"
+            if is_between
+            else (f"the study gives values between {span}" if row else NO_ROW),
+            computed=tuple(_volumes_of(runs, condition, kelvin)),
+        )
+
+
+def _is_under(point: VolumePoint, condition: str) -> bool:
+    return condition_of(point.model, point.pressure_gpa) == condition
+
+
 def _no_number(row: StudyRow | None) -> str:
     return NO_ROW if row is None else "the study gives none"
 
@@ -90,8 +114,7 @@ def _no_number(row: StudyRow | None) -> str:
 def _volumes_of(runs: Sequence[ComputedRun], condition: str, kelvin: float) -> Iterator[Computed]:
     for run in runs:
         for point in run.volumes:
-            is_here = condition_of(point.model, point.pressure_gpa) == condition
-            if not is_here or abs(point.temperature_k - kelvin) > _SAME_K:
+            if not _is_under(point, condition) or abs(point.temperature_k - kelvin) > _SAME_K:
                 continue
             words = f"relaxed, {run.ordering}" if kelvin == 0 else f"{run.npt_ps:g} ps of NPT"
             yield Computed(

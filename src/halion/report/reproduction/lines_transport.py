@@ -26,6 +26,7 @@ __all__ = ["NOT_AT_HAND", "composition_name", "pathway_lines", "transport_lines"
 NOT_AT_HAND = "no number of the study at hand"
 _DERIVED = f"{BY_STUDY}: its activation energy and conductivity, by Nernst-Einstein"
 _DEFAULT = "CHGNet fine-tuned, 10 kbar"
+_ANISOTROPY = "D along c* over D in the ab plane"
 
 
 def composition_name(x: float) -> str:
@@ -138,8 +139,9 @@ def pathway_lines(study: Published, inputs: ReproductionInputs) -> list[Line]:
         chosen = [(run, best) for run in runs if (best := _best(run)) is not None]
         if x not in END_MEMBERS and not chosen:
             continue
-        text = study.pathways.get(name, "")
         for quantity, unit, computed in _quantities(chosen):
+            # What the study says in words is whether all directions are alike.
+            text = study.pathways.get(name, "") if quantity == _ANISOTROPY else ""
             has_number = any(math.isfinite(one.value) for one in computed)
             why = _why_no_pathway(runs, name) if not chosen else "no anisotropy was resolved from these runs"
             lines.append(
@@ -167,21 +169,25 @@ def _best(run: ComputedRun) -> MechanismSummary | None:
 def _quantities(
     chosen: Sequence[tuple[ComputedRun, MechanismSummary]],
 ) -> Iterator[tuple[str, str, tuple[Computed, ...]]]:
-    def each(values: list[float]) -> tuple[Computed, ...]:
+    def each(values: list[float], *, verdicts: bool = False) -> tuple[Computed, ...]:
         return tuple(
-            Computed(value=value, run=run.origin.name, model=run.model.name, words=_told(run, one))
+            Computed(value=value, run=run.origin.name, model=run.model.name, words=_told(run, one, verdicts))
             for (run, one), value in zip(chosen, values, strict=True)
         )
 
     ways = [one.network for _, one in chosen]
-    yield "dimensions that hops lead through", "", each([float(one.by_hops.dimension) for one in ways])
+    yield (
+        "dimensions that hops lead through",
+        "",
+        each([float(one.by_hops.dimension) for one in ways], verdicts=True),
+    )
     for kind in ("face", "edge", "corner"):
         values = [_share(one.by_kind, kind) for one in ways]
         if any(values) or kind == "face":
             yield f"hops across a shared {kind}", "%", each(values)
     yield "hops that led straight back next", "%", each([100 * one.returned for _, one in chosen])
     yield (
-        "D along c* over D in the ab plane",
+        _ANISOTROPY,
         "",
         tuple(
             Computed(
@@ -203,8 +209,9 @@ def _share(rates: dict[str, float], kind: str) -> float:
     return 100 * sum(rate for name, rate in rates.items() if name.endswith(kind)) / total if total else math.nan
 
 
-def _told(run: ComputedRun, one: MechanismSummary) -> str:
-    return f"{run.condition}, {one.temperature_k:.0f} K: {one.verdict}"
+def _told(run: ComputedRun, one: MechanismSummary, with_verdict: bool) -> str:
+    where = f"{run.condition}, {one.temperature_k:.0f} K"
+    return f"{where}: {one.verdict}" if with_verdict else where
 
 
 def _why_no_pathway(runs: Sequence[ComputedRun], name: str) -> str:

@@ -41,8 +41,11 @@ class ExhibitName:
 
     @property
     def name(self) -> str:
-        """The names in the study, joined."""
-        return ", ".join(self.covers)
+        """The names in the study, joined: "Figures 2, S1, S2"."""
+        kinds = {name.split(" ")[0] for name in self.covers}
+        if len(self.covers) == 1 or len(kinds) > 1:
+            return ", ".join(self.covers)
+        return f"{kinds.pop()}s {', '.join(name.split(' ')[1] for name in self.covers)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

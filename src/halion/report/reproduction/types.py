@@ -22,6 +22,7 @@ class Computed:
         run: name of the origin.
         model: of the potential.
         words: what else must be known: length, verdict, ordering.
+        confidence: of the bound; empty where it is certain.
     """
 
     value: float
@@ -31,6 +32,7 @@ class Computed:
     run: str
     model: str
     words: str = ""
+    confidence: str = "95 %"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from halion.report.reproduction.published import published_study
 from halion.report.reproduction.tables import (
     causes_table,
     complete_table,
-    exhibit_table,
+    exhibit_tables,
     overview_table,
     sources_table,
 )
@@ -36,6 +36,13 @@ _LEAD = (
     "halion. Each line is computed here (by the run and potential named), bounded here, published by others, or "
     "not reached, with the reason. Bars and intervals are 68 %, bounds 95 %."
 )
+_CAPTIONS = {
+    "grid": "Computed here [published]. Brackets alone: not reached here, or for others to say; a dash: neither.",
+    "here": "Computed here, one row for each answer.",
+    "not-reached": "Numbers are those published.",
+    "others": "Measured, or computed by others.",
+}
+_SUMMARIES = {"not-reached": "Not reached here, and why", "others": "Published by others"}
 
 
 def write_reproduction(
@@ -110,7 +117,8 @@ def _record(found: Reproduction, inputs: ReproductionInputs, notes: Sequence[str
 
 
 def _material(found: Reproduction, inputs: ReproductionInputs, drawn: Sequence[Figure]) -> Material:
-    tables = [overview_table(found), sources_table(inputs.origins), *map(exhibit_table, found.exhibits)]
+    tables = [overview_table(found), sources_table(inputs.origins)]
+    tables += [table for exhibit in found.exhibits for table in exhibit_tables(exhibit)]
     tables += [causes_table(f"causes-{k}", causes) for k, causes in enumerate(found.causes.values(), 1)]
     return Material(
         figures={figure.name: figure for figure in drawn},
@@ -144,9 +152,14 @@ def _page(
 def _section(exhibit: Exhibit, material: Material, figures: tuple[Figure, ...]) -> Section:
     drawings = "".join(figure_block(material, figure.name) for figure in figures)
     body = f'<div class="grid">{drawings}</div>' if drawings else ""
-    body += table_block(material, exhibit.key, f"{exhibit.name} of the study.")
-    heading = f"{exhibit.name}: {exhibit.title}"
-    return Section(anchor=exhibit.key, name=exhibit.name, heading=heading, body=body)
+    body += table_block(material, f"{exhibit.key}-grid", _CAPTIONS["grid"])
+    body += table_block(material, f"{exhibit.key}-here", _CAPTIONS["here"])
+    for part, state in (("not-reached", "not reached"), ("others", "by others")):
+        table = table_block(material, f"{exhibit.key}-{part}", _CAPTIONS[part])
+        if table:
+            count = exhibit.count(state)
+            body += f"<details><summary>{_SUMMARIES[part]}: {count}</summary>{table}</details>"
+    return Section(anchor=exhibit.key, name=exhibit.name, heading=f"{exhibit.name}: {exhibit.title}", body=body)
 
 
 def _causes(found: Reproduction, material: Material) -> str:
@@ -176,7 +189,11 @@ def _markdown(
     for exhibit in found.exhibits:
         parts.append(f"## {exhibit.name}: {exhibit.title}")
         parts += [f"![{markdown_text(figure.title)}](figures/{figure.name}.svg)" for figure in figures[exhibit.key]]
-        parts.append(table_markdown(material.tables[exhibit.key]))
+        for part, caption in _CAPTIONS.items():
+            if f"{exhibit.key}-{part}" in material.tables:
+                title = _SUMMARIES.get(part, "")
+                parts += [f"**{title}.** {caption}" if title else caption]
+                parts.append(table_markdown(material.tables[f"{exhibit.key}-{part}"]))
     parts.append("## Why numbers differ")
     for k, name in enumerate(found.causes, 1):
         if f"causes-{k}" in material.tables:
