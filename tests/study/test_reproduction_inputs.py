@@ -101,6 +101,7 @@ def test_two_runs_with_one_name_are_told_apart(tmp_path):
 
 def test_a_study_that_has_not_ranked_is_said_to_be_unfinished(tmp_path):
     folder = study_folder(tmp_path / "LYB", state="running")
+    shutil.rmtree(folder / "report")
     (run,) = only(folder).runs
     assert "interrupted" in run.origin.state and "dynamics 40 %" in run.origin.state
     assert run.volumes == run.runs == () and run.material == "Li3YBr6" and run.x == 6.0
@@ -112,6 +113,13 @@ def test_a_study_that_has_not_ranked_is_said_to_be_unfinished(tmp_path):
     )
     assert "unfinished, interrupted" in line.why
     assert any("LYB is unfinished" in note for note in found.notes)
+
+
+def test_an_unfinished_study_without_its_steps_is_its_report(tmp_path):
+    folder = study_folder(tmp_path / "LYB", state="interrupted")
+    (run,) = only(folder).runs
+    assert run.origin.state == "interrupted, dynamics 40 %" and len(run.runs) == 4
+    assert math.isnan(run.simulated_ps), "nobody knows what its wall time paid for"
 
 
 def test_a_report_of_an_unfinished_study_says_so(tmp_path):
@@ -222,6 +230,22 @@ def test_a_benchmark_gives_its_costs(tmp_path):
     assert len(found) == 4 and all(f"{one.s_per_atom_ps:.4f}" in text for one in found)
     assert {"320 atoms"} == {one.what.rsplit(", ", 1)[1] for one in found}
     assert found[0].origin.machine.startswith("AMD EPYC")
+
+
+def test_a_benchmark_of_labels_gives_orders_of_magnitude(tmp_path):
+    """As benchmarks/label_cost.py writes it."""
+    path = tmp_path / "label_cost.md"
+    path.write_text(
+        "PBE by GPAW and NVT by halion, one core each. x\n\n| cell | atoms | label, s | MD step, ms | ratio |\n"
+        "|---|---|---|---|---|\n| Li6Br12Y2 | 20 | 62 | 1.55 | 40,000 |\n"
+    )
+    inputs = only(path)
+    (one,) = inputs.benchmarks
+    assert one.label_over_step == 40_000 and math.isnan(one.s_per_atom_ps)
+    exhibit = next(each for each in compare_study(inputs).exhibits if each.key == "figure-1")
+    cost, below = exhibit.lines
+    assert cost.state == "not reached"
+    assert below.computed[0].value == pytest.approx(math.log10(4e4)) and below.published == 4.0
 
 
 def test_a_folder_of_folders_stands_for_what_is_in_it(tmp_path):

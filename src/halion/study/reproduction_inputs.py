@@ -26,6 +26,9 @@ _READERS: dict[str, Callable[[Path, str], Sequence[_Found]]] = {
     "errors.json": read_evaluations,
     "ranking.json": read_ranking,
 }
+_NOT_AS_WRITTEN = (
+    *(KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError, OSError),
+)
 # Folders of folders are looked into so far: a place of runs, a campaign of places.
 _DEEPEST = 3
 _FIX = (
@@ -120,7 +123,7 @@ def _read(marker: Path, name: str) -> Sequence[_Found]:
         if marker.suffix == ".md":
             return read_benchmark(marker, name)
         return _by_content(marker, name)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError) as error:
+    except _NOT_AS_WRITTEN as error:
         if isinstance(error, HalionError):
             raise
         raise InputError(

@@ -195,44 +195,54 @@ def _parity(stem: Path) -> Iterator[tuple[str, FloatArray]]:
             yield quantity, np.array(rows, float).reshape(-1, 2)
 
 
-_COST = "s/atom/ps"
+_COST, _RATIO = "s/atom/ps", "ratio"
 
 
 def read_benchmark(path: Path, name: str) -> list[Benchmark]:
-    """The costs of dynamics in a table of `benchmarks/results`: of the largest cell of each crystal and row kind.
+    """The costs in the tables of `benchmarks/results`: dynamics in s/atom/ps, of the largest cell of each crystal
+    and number of threads, and DFT labels over steps of dynamics.
 
     Raises:
-        InputError: no column of it is in s/atom/ps.
+        InputError: no table of it has such a column.
     """
-    lines = path.read_text(encoding="utf-8").splitlines()
-    machine = lines[0].partition(";")[0].strip() if lines else ""
-    origin = Origin(name=name, what="benchmark", machine=machine)
+    text = path.read_text(encoding="utf-8")
+    origin = Origin(name=name, what="benchmark", machine=text.partition("\n")[0].partition(";")[0].strip()[:160])
     found: dict[tuple[str, ...], tuple[float, Benchmark]] = {}
-    header: list[str] = []
-    for line in lines:
-        cells = [cell.strip() for cell in line.strip().strip("|").split("|")] if line.startswith("|") else []
-        if not cells or not any(_COST in column for column in header):
-            header = cells
+    for row in _table_rows(text):
+        cost = next((column for column in row if _COST in column), "")
+        is_label = "label, s" in row and _is_number(row.get(_RATIO, ""))
+        if not is_label and not _is_number(row.get(cost, "")):
             continue
-        row = dict(zip(header, cells))
-        column = next(column for column in header if _COST in column)
-        if not _is_number(row.get(column, "")):
-            continue
-        kept = {key: row[key] for key in ("crystal", "threads", "device") if key in row}
-        atoms = float(row["atoms"]) if _is_number(row.get("atoms", "")) else 0.0
+        kept = {key: row[key] for key in ("cell", "crystal", "threads", "device") if key in row}
         words = [f"{value} thread(s)" if key == "threads" else value for key, value in kept.items()]
-        what = ", ".join([column.partition(",")[0], *words])
+        atoms = _read(row["atoms"]) if _is_number(row.get("atoms", "")) else 0.0
+        measured = {"label_over_step": _read(row[_RATIO])} if is_label else {"s_per_atom_ps": _read(row[cost])}
+        what = ", ".join([*([] if is_label else [cost.partition(",")[0]]), *words, f"{atoms:.0f} atoms"])
         if atoms >= found.get(tuple(kept.values()), (-1.0, None))[0]:
-            one = Benchmark(origin=origin, what=f"{what}, {atoms:.0f} atoms", s_per_atom_ps=float(row[column]))
-            found[tuple(kept.values())] = (atoms, one)
+            found[tuple(kept.values())] = (atoms, Benchmark(origin=origin, what=what, **measured))
     if not found:
         raise InputError(
-            f"no table of this file has a column in {_COST}",
+            f"no table of this file has a column in {_COST}, or one of labels over steps",
             where=str(path),
-            fix="give one that benchmarks/engine.py wrote, e.g. benchmarks/results/engine.md",
+            fix="give one that benchmarks/engine.py or benchmarks/label_cost.py wrote",
         )
     return [one for _, one in found.values()]
 
 
+def _table_rows(text: str) -> Iterator[dict[str, str]]:
+    """Rows of the Markdown tables of a text, by their headings."""
+    header: list[str] = []
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")] if line.startswith("|") else []
+        if not header or not cells:
+            header = cells
+        else:
+            yield dict(zip(header, cells))
+
+
 def _is_number(text: str) -> bool:
-    return re.fullmatch(r"\d+(\.\d+)?(e-?\d+)?", text) is not None
+    return re.fullmatch(r"\d[\d,]*(\.\d+)?(e-?\d+)?", text) is not None
+
+
+def _read(text: str) -> float:
+    return float(text.replace(",", ""))

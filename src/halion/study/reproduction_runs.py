@@ -79,7 +79,8 @@ def read_study(folder: Path, name: str) -> tuple[ComputedRun, ...]:
     state = _state(run_folder.status())
     origin = _origin(name, state, read_json(path) if (path := folder / "provenance.json").exists() else {})
     results = folder / "report" / "results.json"
-    if not state and results.exists():
+    is_copy = not run_folder.step_folder().exists()  # of the report alone, without the steps behind it
+    if results.exists() and (is_copy or not state):
         return (_computed(from_record(StudyResults, read_json(results)), origin),)
     try:
         return (_computed(collect_results(run_folder), origin),)

@@ -188,7 +188,7 @@ def _arrhenius(name: str, runs: Sequence[ComputedRun], study: Published) -> Figu
     inverse = np.linspace(1 / max(kelvins), 1 / 300.0, 41)
     series = []
     for (condition, row), colour, style in zip(
-        study_model_rows(study, name).items(), cycle((GREY, SKY, INK)), cycle(("dashed", "dotted"))
+        study_model_rows(study, name).items(), cycle((SKY, GREY, INK)), cycle(("dashed", "dotted"))
     ):
         values = np.array([diffusivity_to_cm2_per_s(published_diffusivity(row, 1 / each)) for each in inverse])
         if np.isfinite(values).all():

@@ -213,11 +213,19 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Benchmark:
-    """Cost of dynamics: s of wall time per atom and ps, of one potential on one crystal."""
+    """Cost of dynamics, of one potential on one crystal.
+
+    Attributes:
+        origin: where it comes from.
+        what: potential, crystal, cell.
+        s_per_atom_ps: wall time per atom and ps; NaN where it was not measured.
+        label_over_step: cost of a DFT label over that of a step of dynamics; NaN where it was not measured.
+    """
 
     origin: Origin
     what: str
-    s_per_atom_ps: float
+    s_per_atom_ps: float = math.nan
+    label_over_step: float = math.nan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,16 +31,25 @@ def cost_lines(study: Published, inputs: ReproductionInputs) -> list[Line]:
         unit="",
         published=study.below_dft_orders,
         source=BY_STUDY,
-        why="no benchmark of labels beside dynamics is read",
+        computed=(labels := tuple(_against_dft(inputs))),
+        why="" if labels else "no benchmark of labels beside dynamics was given (benchmarks/label_cost.py)",
     )
     return [dynamics, below]
 
 
+def _against_dft(inputs: ReproductionInputs) -> Iterator[Computed]:
+    for one in inputs.benchmarks:
+        if one.label_over_step > 0:
+            orders = math.log10(one.label_over_step)
+            words = f"a label costs {one.label_over_step:,.0f} steps, {one.origin.machine}"
+            yield Computed(value=orders, run=one.origin.name, model=one.what, words=words)
+
+
 def _measured(inputs: ReproductionInputs) -> Iterator[Computed]:
     for one in inputs.benchmarks:
-        yield Computed(
-            value=one.s_per_atom_ps, run=one.origin.name, model=one.what, words=f"benchmark, {one.origin.machine}"
-        )
+        if math.isfinite(one.s_per_atom_ps):
+            words = f"benchmark, {one.origin.machine}"
+            yield Computed(value=one.s_per_atom_ps, run=one.origin.name, model=one.what, words=words)
     for run in inputs.runs:
         bound = run.origin.wall_s / (run.n_atoms * run.simulated_ps)
         if math.isfinite(bound):

@@ -96,7 +96,7 @@ def _volumes_between(runs: list[ComputedRun], condition: str, row: StudyRow | No
             condition=condition,
             unit="Å³/atom",
             published=float(np.interp(kelvin, *known.T)) if is_between else math.nan,
-            source=f"{BY_STUDY}, straight lines between its values"
+            source=f"published: straight lines between the values of {BY_STUDY}"
             if is_between
             else (f"the study gives values between {span}" if row else NO_ROW),
             computed=tuple(_volumes_of(runs, condition, kelvin)),

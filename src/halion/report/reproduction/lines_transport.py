@@ -24,7 +24,7 @@ from halion.units import diffusivity_to_cm2_per_s
 __all__ = ["NOT_AT_HAND", "composition_name", "pathway_lines", "transport_lines"]
 
 NOT_AT_HAND = "no number of the study at hand"
-_DERIVED = f"{BY_STUDY}: its activation energy and conductivity, by Nernst-Einstein"
+_DERIVED = f"published: from activation energy and conductivity of {BY_STUDY}, by Nernst-Einstein"
 _DEFAULT = "CHGNet fine-tuned, 10 kbar"
 _ANISOTROPY = "D along c* over D in the ab plane"
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from halion.report.reproduction.inputs import Origin
 from halion.report.reproduction.lines_tables import STUDY_TEMPERATURES_K
+from halion.report.reproduction.published import BY_STUDY
 from halion.report.reproduction.types import Cause, Computed, Exhibit, Line, Reproduction, State
 from halion.report.table import Cell, Table, number, word
 from halion.report.text import between, plus_minus, scientific, short
@@ -68,14 +69,15 @@ def _both(line: Line | None) -> str:
 
 def _here(exhibit: Exhibit) -> Table:
     """One row per number computed here: by which run, beside what was published and by whom, the difference."""
-    columns = ("Quantity", "Condition", "Computed here", "Run, potential", "Published", "Difference", "Notes")
+    by = f"Published, {BY_STUDY}"
+    columns = ("Quantity", "Condition", "Computed here", "Run, potential", by, "Difference", "Notes")
     rows = [_row(line, one) for line in exhibit.lines for one in line.computed if line.state != "not reached"]
     return Table(name=f"{exhibit.key}-here", columns=columns, rows=tuple(rows), wraps=True)
 
 
 def _row(line: Line, one: Computed) -> tuple[Cell, ...]:
-    without = "" if math.isfinite(line.published) or line.text else line.source
-    texts = (one.words.removesuffix("."), line.agreement(one), line.why, without)
+    source = "" if line.source == BY_STUDY else line.source
+    texts = (one.words.removesuffix("."), line.agreement(one), line.why, source)
     return (
         word(f"{line.quantity} ({line.unit})" if line.unit else line.quantity),
         word(line.condition),
@@ -137,10 +139,8 @@ def _limit(line: Line) -> str:
 
 
 def _published(line: Line) -> str:
-    """The number as it is printed, and by whom."""
-    if math.isfinite(line.published):
-        return f"{_limit(line)}{_plain(line.published)} ({line.source})"
-    return f"{line.text} ({line.source})" if line.text else "–"
+    """The number as it is printed, or the words where there is none."""
+    return f"{_limit(line)}{_plain(line.published)}" if math.isfinite(line.published) else line.text or "–"
 
 
 def _value(line: Line, one: Computed) -> str:

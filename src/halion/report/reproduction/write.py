@@ -38,7 +38,7 @@ _LEAD = (
 )
 _CAPTIONS = {
     "grid": "Computed here [published]. Brackets alone: not reached here, or for others to say; a dash: neither.",
-    "here": "Computed here, one row for each answer.",
+    "here": "Computed here, one row for each answer. Notes say where a published number is of another source.",
     "not-reached": "Numbers are those published.",
     "others": "Measured, or computed by others.",
 }
