@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import reproduction_sample
+
+from halion.report.reproduction import write_reproduction
 
 pytestmark = pytest.mark.browser
 
@@ -90,6 +93,21 @@ def test_page_draws_without_a_complaint_and_without_the_network(driver, pages, s
     assert without == [], "a figure without a curve"
     assert len(driver.find_elements("css selector", "#viewer canvas")) == 1
     assert driver.find_element("id", "viewer-message").text == ""
+
+
+def test_the_reproduction_draws_and_fits_without_the_network(driver, tmp_path):
+    _, page = write_reproduction(reproduction_sample.everything(), tmp_path)
+    visit(driver, page)
+    assert complaints(driver) == []
+    assert requests(driver) == [page.as_uri()]
+    places = driver.find_elements("css selector", ".drawing")
+    assert len(places) == len(list((tmp_path / "figures").iterdir()))
+    assert [place for place in places if not place.find_elements("css selector", ".trace path")] == []
+    hidden = driver.find_elements("css selector", "details table")
+    assert hidden and not any(table.is_displayed() for table in hidden), "reasons open on a click"
+    driver.execute_script("document.querySelector('#table-1 summary').click()")
+    assert driver.find_element("css selector", "#table-1 details table").is_displayed()
+    assert driver.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
 
 
 def test_nothing_sticks_out_of_the_screen(driver, pages):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ import yaml
 
 from halion.dynamics import open_trajectory
 from halion.errors import Interrupted, RunFolderError
-from halion.study import report_study, run_study, study_status
+from halion.study import read_reproduction_inputs, report_study, run_study, study_status
 from halion.study_file import read_settings
 
 SMALL = {
@@ -117,14 +118,32 @@ def test_the_same_command_again_repeats_nothing(undisturbed, study_file):
 
 
 def test_a_copied_folder_is_as_good_as_the_original(undisturbed, tmp_path):
-    import shutil
-
     copy = tmp_path / "copy"
     shutil.copytree(undisturbed, copy)
     shutil.rmtree(copy / "report")
     assert report_study(copy).exists()
     assert study_status(copy)["state"] == "done"
     assert results_of(copy) == results_of(undisturbed)
+
+
+def test_a_reproduction_takes_an_unfinished_study_as_far_as_it_goes(undisturbed, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    shutil.copytree(undisturbed, whole)
+    shutil.copytree(undisturbed, killed)
+    shutil.rmtree(killed / "steps" / "5-dynamics" / "600K")
+    shutil.rmtree(killed / "report")
+    (killed / "provenance.json").unlink()
+    status = json.loads((killed / "status.json").read_text())
+    status["state"], status["stages"]["dynamics"]["done"] = "running", 0.5 * status["stages"]["dynamics"]["total"]
+    (killed / "status.json").write_text(json.dumps(status))
+    inputs, notes = read_reproduction_inputs([whole, killed])
+    assert notes == ()
+    one, half = inputs.runs
+    assert (one.origin.state, half.origin.state) == ("", "interrupted, dynamics 50 %")
+    assert [point.temperature_k for point in one.volumes] == [0.0, 500.0, 600.0]
+    assert [point.volume for point in half.volumes] == [point.volume for point in one.volumes[:2]]
+    assert [run.diffusivity for run in half.runs] == [run.diffusivity for run in one.runs[:1]]
+    assert half.n_atoms == 20 and half.production_ps == one.production_ps
 
 
 def test_kills_change_nothing(undisturbed, study_file, tmp_path):

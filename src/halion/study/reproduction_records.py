@@ -107,7 +107,7 @@ def _difference(
         sign = 1.0 if kinds[one.first] == "trigonal" else -1.0
         values = zip(one.x, one.difference, one.std, strict=True)
         energies = {round(float(x), 6): (sign * float(value), float(std)) for x, value, std in values}
-        return energies, tuple(change.x for change in one.transitions), one.verdict
+        return energies, tuple(change.x for change in one.transitions), str(one.verdict)
     return {}, (), ""
 
 

@@ -155,7 +155,8 @@ def energy_of(run: ComputedRun) -> Iterator[Computed]:
     if fit is None:
         return
     n_bounds = 0 if fit.bounded_k is None else np.size(fit.bounded_k)
-    words = f"{len(fit.temperatures_k)} runs of {run.production_ps:g} ps, {_kelvins(fit.temperatures_k)}"
+    cell = ", ".join(text for text in (f"{run.n_atoms} atoms", run.space_group) if text)
+    words = f"{cell}: {len(fit.temperatures_k)} runs of {run.production_ps:g} ps, {_kelvins(fit.temperatures_k)}"
     yield Computed(
         value=fit.activation_energy,
         low=fit.activation_energy - fit.activation_energy_std,
@@ -180,7 +181,7 @@ def conductivity_of(run: ComputedRun) -> Iterator[Computed]:
         upper_bound=found.upper_bound_ms_per_cm,
         run=run.origin.name,
         model=run.model.name,
-        words=found.verdict,
+        words=str(found.verdict),
     )
 
 
