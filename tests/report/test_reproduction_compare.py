@@ -128,7 +128,7 @@ def test_an_end_member_in_the_other_phase_is_not_that_of_the_study():
 
 def test_why_names_the_temperatures_that_there_are(found):
     why = line(found, "table-2", "volume at 200 K", "CHGNet fine-tuned, 10 kbar").why
-    assert "LYB-10kbar has 450, 500, 550, 600 K" in why
+    assert "LYB-10kbar ran at 450, 500, 550, 600 K" in why
     refused = given_sample.run(
         volumes=(), failures=(sample.Failure(step="dynamics at 200 K", message="the cell exploded"),)
     )

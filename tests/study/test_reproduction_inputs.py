@@ -84,9 +84,11 @@ def test_a_finished_study_is_its_report(tmp_path):
 def test_a_report_and_its_run_folder_are_one_thing(tmp_path):
     folder = study_folder(tmp_path / "LYB")
     assert len(only([folder, folder / "report", folder / "report" / "results.json"]).runs) == 1
-    shutil.copytree(folder / "report", tmp_path / "copied")
-    inputs, notes = read_reproduction_inputs([folder, tmp_path / "copied"])
-    assert len(inputs.runs) == 1 and notes == ("copied is a copy of LYB and counts once.",)
+    for copy in ("copied", "elsewhere/report"):
+        shutil.copytree(folder / "report", tmp_path / copy)
+    inputs, notes = read_reproduction_inputs([folder, tmp_path / "copied", tmp_path / "elsewhere"])
+    told = tuple(f"{name} is a copy of LYB and counts once." for name in ("copied", "elsewhere"))
+    assert len(inputs.runs) == 1 and notes == told
 
 
 def test_two_runs_with_one_name_are_told_apart(tmp_path):
@@ -258,6 +260,19 @@ def test_a_folder_of_folders_stands_for_what_is_in_it(tmp_path):
     inputs, notes = read_reproduction_inputs([tmp_path / "place"])
     assert len(inputs.runs) == len(inputs.evaluations) == 1
     assert len(notes) == 1 and notes[0].startswith("torn was not used: this file is not whole JSON")
+
+
+def test_a_campaign_gives_what_is_in_it_too(tmp_path):
+    """A folder that is something by itself and holds runs; its own record may be of a kind that is not known."""
+    top = write_folder(tmp_path / "LYCB", PHASES, (0.0, 3.0, 6.0))
+    study_folder(top / "runs" / "LYB6")
+    inputs = only(top)
+    assert len(inputs.series) == len(inputs.runs) == 1
+    (top / "series.json").unlink()
+    write_json(top / "study.json", {"schema": 1, "kind": "of another time", "settings": {"series": "LYCB"}})
+    inputs, notes = read_reproduction_inputs([top])
+    assert [run.origin.name for run in inputs.runs] == ["LYB6"]
+    assert len(notes) == 1 and notes[0].startswith("LYCB was not used")
 
 
 CONTENTS = ["", "{}", "[]", "null", "3", '{"entries": 3}', '{"title": 1}', '[{"potential": 1}]']

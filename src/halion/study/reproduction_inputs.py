@@ -31,6 +31,7 @@ _NOT_AS_WRITTEN = (
 )
 # Folders of folders are looked into so far: a place of runs, a campaign of places.
 _DEEPEST = 3
+_INNER = ("steps", "report", "crystal", "parents", "figures", "tables", "density")
 _FIX = (
     "give folders of halion run, halion series, halion stability --folder, halion evaluate --folder or halion rank "
     "--folder, or a folder of these"
@@ -43,8 +44,8 @@ def read_reproduction_inputs(
     """Read everything that halion made in these places.
 
     Known are run folders (finished or not) and their reports, rankings, series, stability folders, folders of
-    `halion evaluate`, and tables of `benchmarks/` with costs in s/atom/ps. A folder that is none of these but holds
-    some, up to three folders deep, stands for all of them.
+    `halion evaluate`, and tables of `benchmarks/` with costs. A folder stands for all of these in it too, up to
+    three folders deep.
 
     Args:
         paths: folders and files; one given twice counts once.
@@ -57,20 +58,18 @@ def read_reproduction_inputs(
         RunFolderError: a run folder of a newer schema.
     Checked by tests/study/test_reproduction_inputs.py.
     """
-    places: dict[Path, bool] = {}  # marker file -> whether it was given by itself
+    places: dict[Path, bool] = {}  # marker file -> whether it is all that is in a place that was given
     for path in map(Path, paths):
-        marker = _marker(path)
-        found = [marker] if marker else list(_inside(path, _DEEPEST))
+        found = list(_places(path))
         if not found:
             what = "there is nothing here" if not path.exists() else "halion did not make this, nor anything in it"
             raise InputError(what, where=str(path), fix=_FIX)
-        for one in found:
-            places[one] = places.get(one, False) or marker is not None
+        places |= {one: places.get(one, False) or (len(found) == 1 and _marker(path) == one) for one in found}
     names = distinct_names([_named_after(marker) for marker in places])
     every: list[_Found] = []
     notes: list[str] = []
     for k, (marker, is_given) in enumerate(places.items()):
-        name = names[str(_named_after(marker))]
+        name = names[str(_named_after(marker))].lstrip("/")
         progress(k, len(places), name)
         try:
             every += _read(marker, name)
@@ -94,18 +93,20 @@ def _marker(path: Path) -> Path | None:
             return study
     if is_file:
         return path if path.name in _READERS or path.suffix in (".md", ".json") else None
-    return next((folder / name for name in _READERS if (folder / name).is_file()), None)
+    records = (*_READERS, "report/results.json")
+    return next((folder / name for name in records if (folder / name).is_file()), None)
 
 
-def _inside(folder: Path, depth: int) -> Iterator[Path]:
-    if depth == 0 or not folder.is_dir():
+def _places(path: Path, depth: int = _DEEPEST) -> Iterator[Path]:
+    """What is here, and what is in the folders in it; the inner folders of a run or a series are its own."""
+    marker = _marker(path)
+    if marker is not None:
+        yield marker
+    if depth == 0 or not path.is_dir():
         return
-    for child in sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()):
-        marker = _marker(child)
-        if marker is not None:
-            yield marker
-        else:
-            yield from _inside(child, depth - 1)
+    for child in sorted(path.iterdir()):
+        if child.is_dir() and not child.is_symlink() and child.name not in _INNER:
+            yield from _places(child, depth - 1)
 
 
 def _named_after(marker: Path) -> Path:

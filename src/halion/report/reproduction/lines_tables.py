@@ -220,9 +220,9 @@ def _why_not_at(run: ComputedRun, kelvin: float) -> str:
     for failure in run.failures:
         if failure.step == f"dynamics at {kelvin:g} K":
             return f"{run.origin.name}: {failure.message}"
-    has = _kelvins(run.temperatures_k) if run.temperatures_k else "no dynamics"
+    ran = f"ran at {_kelvins(run.temperatures_k)}" if run.temperatures_k else "has no dynamics"
     unfinished = f", unfinished: {run.origin.state}" if run.origin.state else ""
-    return f"{run.origin.name} has {has}{unfinished}"
+    return f"{run.origin.name} {ran}{unfinished}"
 
 
 def why_no_transport(runs: Sequence[ComputedRun], of_what: str, condition: str) -> str:
