@@ -117,8 +117,15 @@ def test_finetune_then_evaluate(labels, teacher, tmp_path, capfd):
         "errors.json",
         "parity-00-forces.csv",
     }
-    shown = text(capfd, "evaluate", labels, "--potential", str(teacher), "--by-group")
+    shown = text(capfd, "evaluate", labels, "--potential", str(teacher), "--by", "group")
     assert "run-3" in shown and "force slope" in shown
+    assert {path.name for path in (tmp_path / "e" / "figures").iterdir()} == {
+        f"parity-{quantity}-00.svg" for quantity in ("energy", "forces", "stress")
+    }
+    shown = text(capfd, "evaluate", labels, "--potential", str(teacher), "--by", "composition")
+    assert "LiCl" in shown and "LiBr" in shown
+    assert "no frame says its temperature" in text(capfd, "evaluate", labels, "--by", "temperature")
+    assert "--by group|temperature" in refusal(capfd, EXIT_INPUT, "evaluate", labels, "--by", "heat")
 
 
 def test_bad_options_name_their_key(labels, tmp_path, capfd):

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
-from halion.cli.options import AsJson, csv_text, new_file
+from halion.cli.options import AsJson, new_file
 from halion.cli.terminal import Shown, Table, Watcher
-
-if TYPE_CHECKING:
-    from halion.training import Comparison, PotentialErrors
+from halion.errors import SettingsError
 
 __all__ = ["command"]
+
+# --by -> stem of the table, the column that it adds.
+_BY = {
+    "": ("errors", ""),
+    "group": ("errors", ""),
+    "temperature": ("errors-by-temperature", "temperature_k"),
+    "composition": ("errors-by-composition", "composition"),
+}
 
 
 def command(
@@ -25,85 +30,66 @@ def command(
         list[str] | None,
         typer.Option("--potential", metavar="NAME|PATH", help="Potentials to compare. (otherwise: chgnet)"),
     ] = None,
-    by_group: Annotated[bool, typer.Option("--by-group", help="A row for each group of a file.")] = False,
+    by: Annotated[
+        str, typer.Option(metavar="temperature|composition|group", help="A row for each. (otherwise: each set)")
+    ] = "",
     folder: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="New folder for the tables and the parity data.")
+        Path | None, typer.Option(metavar="FOLDER", help="New folder for tables and figures.")
     ] = None,
     as_json: AsJson = False,
 ) -> Shown:
     """Mean absolute and root mean square errors of energy, forces and stress, and the slope of the forces."""
     from halion.labels import read_labels
     from halion.potentials import load_potential
-    from halion.training import compare, errors
+    from halion.report import MeasuredErrors, error_rows, write_errors
+    from halion.training import compare
 
+    if by not in _BY:
+        raise SettingsError(f"there are no errors by '{by}'", fix=f"--by {'|'.join(filter(None, _BY))}")
     if folder is not None:
         new_file(folder)
     sets = {}
     for path in labels:
         frames = read_labels(path)
-        groups = sorted({one.frame.group for one in frames}) if by_group else [""]
-        for group in groups:
+        for group in sorted({one.frame.group for one in frames}) if by == "group" else [""]:
             name = f"{path.parent.name}/{path.stem}" + (f" {group}" if group else "")
             sets[name] = [one for one in frames if not group or one.frame.group == group]
-    found: dict[tuple[str, str], tuple[Comparison, PotentialErrors]] = {}
+    measured = []
     with Watcher() as watcher:
         for choice in potential or ["chgnet"]:
             loaded = load_potential(choice)
             for name, frames in sets.items():
                 comparison = compare(frames, loaded, watcher.stage(f"{loaded.name}: {name}"))
-                found[loaded.name, name] = comparison, errors(comparison)
-    rows = [
-        {"potential": key[0], "set": key[1], **{k: round(v, 4) for k, v in asdict(one).items()}}
-        for key, (_, one) in found.items()
-    ]
+                measured.append(MeasuredErrors(potential=loaded.name, set_name=name, comparison=comparison))
+    tables = error_rows(measured)
     if folder is not None:
-        _write(found, rows, folder)
-    return Shown(record={"errors": rows}, text=_text(found, folder), as_json=as_json)
+        write_errors(measured, folder)
+    record = {stem.replace("-", "_"): rows for stem, rows in tables.items()}
+    return Shown(record=record, text=_text(tables, by, folder), as_json=as_json)
 
 
-def _write(
-    found: dict[tuple[str, str], tuple[Comparison, PotentialErrors]], rows: list[dict[str, object]], folder: Path
-) -> None:
-    from halion.files import write_json, write_text
-
-    write_text(folder / "errors.csv", csv_text(rows))
-    write_json(folder / "errors.json", rows)
-    for k, ((name, of), (comparison, _)) in enumerate(found.items()):
-        units = {"energies": "ev_per_atom", "forces": "ev_per_angstrom", "stresses": "gpa"}
-        for quantity, unit in units.items():
-            pairs = getattr(comparison, quantity)
-            table = [{f"label_{unit}": f"{a:.6f}", f"predicted_{unit}": f"{b:.6f}"} for a, b in pairs]
-            write_text(folder / f"parity-{k:02d}-{quantity}.csv", csv_text(table))
-        write_json(folder / f"parity-{k:02d}.json", {"potential": name, "set": of})
-
-
-def _text(
-    found: dict[tuple[str, str], tuple[Comparison, PotentialErrors]], folder: Path | None
-) -> list[str | Table]:
+def _text(tables: dict[str, list[dict[str, Any]]], by: str, folder: Path | None) -> list[str | Table]:
+    stem, key = _BY[by]
     rows = tuple(
         (
-            *key,
-            str(one.n_frames),
-            f"{one.energy_mae:.1f}",
-            f"{one.energy_shifted_mae:.1f}",
-            f"{one.force_mae:.0f}",
-            f"{one.force_rmse:.0f}",
-            f"{one.stress_mae:.0f}",
-            f"{one.force_slope:.2f}",
+            str(row["potential"]),
+            str(row["set"]),
+            *([f"{row[key]:g}" if key == "temperature_k" else str(row[key])] if key else []),
+            str(row["n_frames"]),
+            f"{row['energy_mae']:.1f}",
+            f"{row['energy_shifted_mae']:.1f}",
+            f"{row['energy_shifted_rmse']:.1f}",
+            f"{row['force_mae']:.0f}",
+            f"{row['force_rmse']:.0f}",
+            f"{row['stress_mae']:.0f}",
+            f"{row['stress_rmse']:.0f}",
+            f"{row['force_slope']:.2f}",
         )
-        for key, (_, one) in found.items()
+        for row in tables[stem]
     )
-    headings = (
-        "potential",
-        "set",
-        "frames",
-        "meV/atom",
-        "shifted",
-        "meV/Angstrom",
-        "rmse",
-        "MPa",
-        "force slope",
-    )
-    lines: list[str | Table] = [Table(headings=headings, rows=rows, title="Mean absolute errors")]
+    extra = {"": (), "temperature_k": ("K",), "composition": ("composition",)}[key]
+    units = ("meV/atom", "shifted", "rmse", "meV/Angstrom", "rmse", "MPa", "rmse", "force slope")
+    table = Table(headings=("potential", "set", *extra, "frames", *units), rows=rows, title="Mean absolute errors")
+    lines: list[str | Table] = [table] if rows else ["no frame says its temperature"]
     lines.append("shifted: without a constant per composition; force slope below 1: the potential is too soft")
-    return [*lines, f"written to {folder}"] if folder is not None else lines
+    return [*lines, f"tables and figures written to {folder}"] if folder is not None else lines

@@ -4,6 +4,7 @@ from halion.report.answer import Answer, answer_of, report_text
 from halion.report.citations import Citation, bibtex, citations_for
 from halion.report.figure import Figure
 from halion.report.figures import figures_of
+from halion.report.potential_errors import MeasuredErrors, error_rows, write_errors
 from halion.report.types import Failure, StudyResults
 from halion.report.write import write_report
 
@@ -12,11 +13,14 @@ __all__ = [
     "Citation",
     "Failure",
     "Figure",
+    "MeasuredErrors",
     "StudyResults",
     "answer_of",
     "bibtex",
     "citations_for",
+    "error_rows",
     "figures_of",
     "report_text",
+    "write_errors",
     "write_report",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
+from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
@@ -15,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from halion.report.figure import GREY, INK, Axis, Figure, Series
 from halion.report.text import superscript
 
-__all__ = ["figure_svg"]
+__all__ = ["figure_svg", "figures_svg"]
 
 _DASH = {"line": "-", "dashed": (0, (5, 3)), "dotted": (0, (1.5, 2))}
 _MARKERS = {
@@ -51,18 +52,32 @@ def figure_svg(figure: Figure) -> str:
 
     Checked by tests/report/test_report_figures.py: valid XML, identical on a second run.
     """
-    labels = list(dict.fromkeys(part.label for part in (*figure.series, *figure.bands)))
-    legend_rows = math.ceil(len(labels) / 2)
-    height = 3.9 + 0.19 * legend_rows
-    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": figure.name}):
-        canvas = Canvas(figsize=(6.3, height), layout="constrained")
-        axes = canvas.subplots()
-        _draw(axes, figure)
-        handles, names = axes.get_legend_handles_labels()
-        unique = {name: handle for handle, name in zip(handles, names)}
+    return _svg([figure], (6.3, 3.9))
+
+
+def figures_svg(figures: Sequence[Figure]) -> str:
+    """Figures side by side as SVG text, each 8 cm wide under its title, one legend below.
+
+    Checked by tests/report/test_report_potential_errors.py.
+    """
+    return _svg(figures, (3.15 * len(figures), 3.2))
+
+
+def _svg(figures: Sequence[Figure], size: tuple[float, float]) -> str:
+    labels = {part.label for figure in figures for part in (*figure.series, *figure.bands)}
+    height = size[1] + 0.19 * math.ceil(len(labels) / 2)
+    first, unique = figures[0], {}
+    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": first.name}):
+        canvas = Canvas(figsize=(size[0], height), layout="constrained")
+        for axes, figure in zip(canvas.subplots(1, len(figures), squeeze=False)[0], figures, strict=True):
+            _draw(axes, figure)
+            if len(figures) > 1:
+                axes.set_title(figure.title, fontsize=8)
+            handles, names = axes.get_legend_handles_labels()
+            unique |= dict(zip(names, handles, strict=True))
         canvas.legend(unique.values(), unique.keys(), loc="outside lower center", ncols=2)
         text = io.StringIO()
-        canvas.savefig(text, format="svg", metadata={"Date": None, "Creator": "halion", "Title": figure.title})
+        canvas.savefig(text, format="svg", metadata={"Date": None, "Creator": "halion", "Title": first.title})
     # The DOCTYPE names a DTD on the web, which a reader of XML may fetch.
     return re.sub(r"<!DOCTYPE.*?>\s*", "", text.getvalue(), flags=re.DOTALL)
 

@@ -3,7 +3,14 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from halion.training.evaluate import Comparison, PotentialErrors, compare, errors, refuse_foreign_stress
+from halion.training.evaluate import (
+    Comparison,
+    PotentialErrors,
+    compare,
+    errors,
+    refuse_foreign_stress,
+    without_mean_of,
+)
 from halion.training.references import ReferenceShift, fit_references
 from halion.training.split import refuse_unusable, split_by_group
 
@@ -23,6 +30,7 @@ __all__ = [
     "refuse_foreign_stress",
     "refuse_unusable",
     "split_by_group",
+    "without_mean_of",
 ]
 
 _HOMES = {"Epoch": "trainer", "Training": "trainer", "finetune": "trainer"}

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from halion.arrays import FloatArray
+from halion.arrays import FloatArray, IntArray
 from halion.errors import InputError
 from halion.labels import LabelledFrame
 from halion.potentials.types import Potential
 from halion.progress import Progress, silent
 from halion.units import GPA_PER_EV_ANGSTROM3
 
-__all__ = ["Comparison", "PotentialErrors", "compare", "errors", "refuse_foreign_stress"]
+__all__ = ["Comparison", "PotentialErrors", "compare", "errors", "refuse_foreign_stress", "without_mean_of"]
 
 _AT_ONCE = 64
 # A label of the right sign and unit follows the model's stress with a slope near one; a wrong sign gives minus
@@ -28,15 +28,51 @@ class Comparison:
     """Labels and predictions of a set of frames, for errors and parity plots.
 
     Attributes:
+        n_atoms: (n_frames,) of each frame.
+        compositions: (n_frames,) reduced formulas, e.g. "Li3YBr3Cl3".
+        temperatures_k: (n_frames,) of the frames' trajectories; NaN where none is known.
         energies: (n_frames, 2) label and prediction, eV/atom.
         shifted: (n_frames,) prediction minus label, eV/atom, without its mean over each composition.
         forces: (n, 2) components, eV/Angstrom. stresses: (n_frames * 6, 2) components, GPa.
     """
 
+    n_atoms: IntArray
+    compositions: np.ndarray
+    temperatures_k: FloatArray
     energies: FloatArray
     shifted: FloatArray
     forces: FloatArray
     stresses: FloatArray
+
+    def of_frames(self, chosen: np.ndarray) -> Comparison:
+        """The part of some frames, (n_frames,) true or false; the shifts stay those of all frames."""
+        return Comparison(
+            n_atoms=self.n_atoms[chosen],
+            compositions=self.compositions[chosen],
+            temperatures_k=self.temperatures_k[chosen],
+            energies=self.energies[chosen],
+            shifted=self.shifted[chosen],
+            forces=self.forces[np.repeat(chosen, 3 * self.n_atoms)],
+            stresses=self.stresses[np.repeat(chosen, 6)],
+        )
+
+    def frame_errors(self) -> FloatArray:
+        """(n_frames, 3) of each frame: error of its shifted energy (meV/atom), mean absolute ones of its forces
+        (meV/Angstrom) and stress (MPa).
+        """
+        starts = np.concatenate([[0], 3 * np.cumsum(self.n_atoms)[:-1]])
+        forces = np.add.reduceat(np.abs(self.forces[:, 1] - self.forces[:, 0]), starts) / (3 * self.n_atoms)
+        stresses = np.abs(self.stresses[:, 1] - self.stresses[:, 0]).reshape(-1, 6).mean(axis=1)
+        return 1e3 * np.stack([np.abs(self.shifted), forces, stresses], axis=1)
+
+    def by_temperature(self) -> dict[float, Comparison]:
+        """Parts of one temperature each, K, rising; frames without one are in none."""
+        known = np.unique(self.temperatures_k[np.isfinite(self.temperatures_k)])
+        return {float(kelvin): self.of_frames(self.temperatures_k == kelvin) for kelvin in known}
+
+    def by_composition(self) -> dict[str, Comparison]:
+        """Parts of one composition each, by reduced formula."""
+        return {str(one): self.of_frames(self.compositions == one) for one in np.unique(self.compositions)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,12 +117,17 @@ def compare(labelled: Sequence[LabelledFrame], potential: Potential, progress: P
         found += potential.evaluate_batch([one.frame.atoms for one in labelled[start : start + _AT_ONCE]])
     progress(len(labelled), len(labelled))
     counts = np.array([len(one.frame.atoms) for one in labelled])
+    compositions = np.array([one.frame.atoms.get_chemical_formula("metal", empirical=True) for one in labelled])
+    kelvin = [one.frame.temperature_k for one in labelled]
     energies = np.array([[one.label.energy, said.energy] for one, said in zip(labelled, found, strict=True)])
     energies /= counts[:, None]
     triangle = np.triu_indices(3)
     return Comparison(
+        n_atoms=counts,
+        compositions=compositions,
+        temperatures_k=np.array([np.nan if one is None else one for one in kelvin]),
         energies=energies,
-        shifted=_without_composition(labelled, energies[:, 1] - energies[:, 0]),
+        shifted=without_mean_of(compositions, energies[:, 1] - energies[:, 0]),
         forces=np.stack(
             [
                 np.concatenate([one.label.forces.ravel() for one in labelled]),
@@ -154,12 +195,12 @@ def refuse_foreign_stress(comparison: Comparison) -> None:
     )
 
 
-def _without_composition(labelled: Sequence[LabelledFrame], off: FloatArray) -> FloatArray:
-    formulas = np.array([one.frame.atoms.get_chemical_formula(empirical=True) for one in labelled])
-    shifted = off.copy()
-    for formula in np.unique(formulas):
-        shifted[formulas == formula] -= off[formulas == formula].mean()
-    return shifted
+def without_mean_of(compositions: np.ndarray, values: FloatArray) -> FloatArray:
+    """(n_frames,) values minus their mean over the frames of the same composition."""
+    left = values.astype(float)
+    for one in np.unique(compositions):
+        left[compositions == one] -= values[compositions == one].mean()
+    return left
 
 
 def _mae(values: FloatArray) -> float:
