@@ -52,7 +52,7 @@ def figure_svg(figure: Figure) -> str:
 
     Checked by tests/report/test_report_figures.py: valid XML, identical on a second run.
     """
-    return _svg([figure], (6.3, 3.9))
+    return _svg([figure], (6.3, 3.9), is_titled=False)
 
 
 def figures_svg(figures: Sequence[Figure]) -> str:
@@ -60,10 +60,10 @@ def figures_svg(figures: Sequence[Figure]) -> str:
 
     Checked by tests/report/test_report_potential_errors.py.
     """
-    return _svg(figures, (3.15 * len(figures), 3.2))
+    return _svg(figures, (3.15 * len(figures), 3.2), is_titled=True)
 
 
-def _svg(figures: Sequence[Figure], size: tuple[float, float]) -> str:
+def _svg(figures: Sequence[Figure], size: tuple[float, float], *, is_titled: bool) -> str:
     labels = {part.label for figure in figures for part in (*figure.series, *figure.bands)}
     height = size[1] + 0.19 * math.ceil(len(labels) / 2)
     first, unique = figures[0], {}
@@ -71,7 +71,7 @@ def _svg(figures: Sequence[Figure], size: tuple[float, float]) -> str:
         canvas = Canvas(figsize=(size[0], height), layout="constrained")
         for axes, figure in zip(canvas.subplots(1, len(figures), squeeze=False)[0], figures, strict=True):
             _draw(axes, figure)
-            if len(figures) > 1:
+            if is_titled:
                 axes.set_title(figure.title, fontsize=8)
             handles, names = axes.get_legend_handles_labels()
             unique |= dict(zip(names, handles, strict=True))
