@@ -100,6 +100,18 @@ def test_a_bound_is_no_value_and_a_melt_no_bound(found):
     assert melted.state == "not reached" and melted.why == "cold: melted"
 
 
+def test_a_volume_says_that_its_run_melted_afterwards():
+    run = replace(
+        given_sample.bounded(), volumes=(given_sample.volume(600.0, 24.4), given_sample.volume(400.0, 23.0))
+    )
+    found = compare_study(ReproductionInputs(runs=(run,)))
+    hot, cold = (
+        line(found, "table-1", f"volume at {kelvin} K", "CHGNet fine-tuned, 10 kbar").computed[0].words
+        for kelvin in (600, 400)
+    )
+    assert "then it melted" in hot and "melted" not in cold
+
+
 def test_no_run_answers_for_another_model_pressure_or_phase(found):
     for each in exhibit(found, "table-2").lines:
         runs = {one.run for one in each.computed}

@@ -17,6 +17,7 @@ from page_reader import assert_offline, read
 from halion.errors import InputError
 from halion.report.reproduction import ReproductionInputs, compare_study, published_study, write_reproduction
 from halion.report.reproduction.figures import figures_of_exhibit
+from halion.report.reproduction.tables import exhibit_tables
 from halion.report.table import Table, table_markdown, word
 from halion.report.text import plus_minus
 
@@ -118,6 +119,21 @@ def test_points_of_a_figure_are_the_numbers_of_its_lines():
         wanted = {one.value for line in lines for one in line.computed if math.isfinite(one.value)}
         wanted |= {line.published for line in lines if math.isfinite(line.published)}
         assert drawn == wanted
+
+
+def test_the_grid_has_each_answer_once_and_no_bound_beside_a_value(folders):
+    """Runs of the sample: 27.31 twice at 300 K and 10 kbar; a conductivity twice, differing."""
+    study = published_study()
+    bound = replace(given_sample.run("cold"), conductivity=given_sample.sample.upper_bound())
+    inputs = ReproductionInputs(runs=(*given_sample.everything().runs, bound))
+    exhibit = next(one for one in compare_study(inputs, study).exhibits if one.key == "table-2")
+    grid = exhibit_tables(exhibit)[0]
+    row = next(row for row in grid.rows if row[0].text == "CHGNet fine-tuned, 10 kbar")
+    cells = dict(zip(grid.columns, (cell.text for cell in row), strict=True))
+    assert cells["volume at 300 K (Å³/atom)"] == f"{plus_minus(27.31, 0.07)} [27]"
+    assert cells["volume at 200 K (Å³/atom)"] == "[26.6]" and cells["volume at 0 K (Å³/atom)"] == "–"
+    assert cells["conductivity at 300 K (mS/cm)"].count("to") == 2
+    assert "<" not in cells["conductivity at 300 K (mS/cm)"]
 
 
 def test_the_study_s_line_goes_through_its_conductivity():

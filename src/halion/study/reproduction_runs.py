@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ase import Atoms
 
 from halion.crystal import load_crystal
@@ -148,6 +149,7 @@ def _computed(results: StudyResults, origin: Origin) -> ComputedRun:
         for one in results.equilibrations
     ]
     moved = results.equilibrations[0].atoms if results.equilibrations else atoms
+    _refuse_bad_fit(results)
     found = results.summary.anisotropy if results.summary else None
     kelvins = tuple(float(kelvin) for kelvin in wanted["temperatures_k"])
     before = sum(float(wanted[key]) for key in ("heating_ps", "nvt_ps", "npt_ps"))
@@ -174,6 +176,17 @@ def _computed(results: StudyResults, origin: Origin) -> ComputedRun:
         failures=tuple(Failure(step=one.step, message=without_paths(one.message)) for one in results.failures),
         anisotropy=(found.ratio, found.low, found.high) if found else (math.nan,) * 3,
     )
+
+
+def _refuse_bad_fit(results: StudyResults) -> None:
+    """A line whose errors are no errors was not fitted by halion; the reader tells it as such."""
+    fit = results.arrhenius
+    if fit is None:
+        return
+    variances = np.linalg.eigvalsh(np.asarray(fit.covariance, float).reshape(2, 2))
+    # Rounding leaves the smaller eigenvalue of an exact line a few units below zero in the last digit.
+    if not (variances.min() >= -1e-9 * max(1.0, variances.max()) and math.isfinite(fit.ln_prefactor)):
+        raise ValueError("the covariance of its Arrhenius fit has a negative variance")
 
 
 def _relaxed(table: Ranking) -> VolumePoint:

@@ -117,6 +117,8 @@ def _volumes_of(runs: Sequence[ComputedRun], condition: str, kelvin: float) -> I
             if not _is_under(point, condition) or abs(point.temperature_k - kelvin) > _SAME_K:
                 continue
             words = f"relaxed, {run.ordering}" if kelvin == 0 else f"{run.npt_ps:g} ps of NPT"
+            if any(one.verdict == "melted" and one.target_temperature_k == point.temperature_k for one in run.runs):
+                words += ", then it melted"
             yield Computed(
                 value=point.volume,
                 low=point.volume - point.std,

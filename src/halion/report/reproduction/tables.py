@@ -62,7 +62,9 @@ def _grid(exhibit: Exhibit) -> Table:
 def _both(line: Line | None) -> str:
     if line is None:
         return "–"
-    answers = ", ".join(_value(line, one) for one in line.computed)
+    # Beside a value a bound of another run says nothing; both have their rows below.
+    told = [one for one in line.computed if math.isfinite(one.value)] or line.computed
+    answers = ", ".join(dict.fromkeys(_value(line, one) for one in told))
     published = f"[{_plain(line.published)}]" if math.isfinite(line.published) else ""
     return " ".join(text for text in (answers, published) if text)
 
