@@ -132,6 +132,7 @@ def evaluation(model: Model = TUNED, kind: str = "ends", name: str = "evaluated"
         kind=kind,
         errors=PotentialErrors(**values | numbers),
         parity={"forces": np.stack([label, 0.98 * label], axis=1)},
+        over_temperature=tuple((kelvin, 1.5 + kelvin / 500, 0.1 * kelvin, 81.0) for kelvin in (300.0, 700.0)),
     )
 
 

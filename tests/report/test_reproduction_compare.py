@@ -188,7 +188,11 @@ def test_pathways_are_those_of_the_hottest_run_that_diffused(found):
         37.0
     )
     lost = line(found, "figure-4", "dimensions that hops lead through, Li3YCl6")
-    assert lost.why == "no mechanism is recorded in cold"
+    assert lost.why == "cold: no run diffused"
+    still = replace(given_sample.run("still"), runs=(sample.run(600.0, verdict="melted"),))
+    found = compare_study(ReproductionInputs(runs=(still,)))
+    lost = line(found, "figure-4", "dimensions that hops lead through, Li3YBr6")
+    assert lost.why == "still: no run diffused", "a melt has no pathways"
 
 
 def test_notes_name_what_is_unfinished_mixed_or_foreign():

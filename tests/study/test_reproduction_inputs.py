@@ -192,7 +192,10 @@ def evaluated(folder: Path, rows) -> Path:
 
 def test_an_evaluation_is_read_with_its_parity_and_unknown_keys(tmp_path):
     rows = [ROW | {"by_temperature": {"300": 1.0}}, ROW | {"potential": "chgnet-0.3.0", "set": "x/test-mixed 300K"}]
-    first, second = only(evaluated(tmp_path / "e", rows)).evaluations
+    folder = evaluated(tmp_path / "e", rows)
+    write_json(folder / "errors-by-temperature.json", [ROW | {"temperature_k": 300.0, "energy_shifted_mae": 2.2}])
+    first, second = only(folder).evaluations
+    assert first.over_temperature == ((300.0, 2.2, 43.0, 81.0),) and second.over_temperature == ()
     assert (first.kind, second.kind, second.model.kind) == ("ends", "mixed", "pretrained")
     assert first.errors.energy_mae == 2.8 and math.isnan(first.errors.energy_rmse)
     assert first.parity["forces"].tolist() == [[0.5, 0.49], [-1.0, -0.98]] and second.parity == {}

@@ -142,11 +142,17 @@ def read_evaluations(path: Path, name: str) -> list[Evaluation]:
     folder = path if path.is_dir() else path.parent
     record: Any = read_json(folder / "errors.json" if path.is_dir() else path)
     rows = record["errors"] if isinstance(record, dict) else record
-    parity = _parity_places(folder) if path.is_dir() else {}
-    return [_evaluation(row, Origin(name=name, what="evaluation"), parity) for row in rows]
+    origin, parity = Origin(name=name, what="evaluation"), _parity_places(folder) if path.is_dir() else {}
+    beside = folder / "errors-by-temperature.json"
+    by_kelvin: Any = read_json(beside) if path.is_dir() and beside.is_file() else []
+    if isinstance(record, dict):
+        by_kelvin = record.get("errors_by_temperature", [])
+    return [_evaluation(row, origin, parity, by_kelvin) for row in rows]
 
 
-def _evaluation(row: dict[str, Any], origin: Origin, parity: dict[tuple[str, str], Path]) -> Evaluation:
+def _evaluation(
+    row: dict[str, Any], origin: Origin, parity: dict[tuple[str, str], Path], by_kelvin: list[dict[str, Any]]
+) -> Evaluation:
     numbers = {field.name: _number(row.get(field.name)) for field in fields(PotentialErrors)}
     stem = parity.get((row["potential"], row["set"]))
     return Evaluation(
@@ -156,6 +162,11 @@ def _evaluation(row: dict[str, Any], origin: Origin, parity: dict[tuple[str, str
         kind=_set_kind(str(row["set"])),
         errors=PotentialErrors(**numbers | {"n_frames": int(row["n_frames"])}),
         parity={} if stem is None else dict(_parity(stem)),
+        over_temperature=tuple(
+            tuple(_number(one[key]) for key in ("temperature_k", "energy_shifted_mae", "force_mae", "stress_mae"))
+            for one in by_kelvin
+            if (one["potential"], one["set"]) == (row["potential"], row["set"])
+        ),
     )
 
 

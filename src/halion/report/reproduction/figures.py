@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from itertools import cycle
+from itertools import chain, cycle
 
 import numpy as np
 
@@ -38,6 +38,11 @@ _COLOURS = (VERMILION, BLUE, GREEN, PURPLE, ORANGE, SKY)
 _MARKERS: tuple[Marker, ...] = ("circle", "square", "triangle-down", "star", "diamond")
 # Points of one parity series in a figure; more only hide each other.
 _MOST_POINTS = 1500
+_ERRORS = (
+    ("energy", "Energy error, a constant per composition taken away", "meV/atom", "energy_mev_per_atom"),
+    ("forces", "Force error", "meV/Å", "force_mev_per_angstrom"),
+    ("stress", "Stress error", "MPa", "stress_mpa"),
+)
 _PARITY = {"energies": ("Energy", "eV/atom"), "forces": ("Force", "eV/Å"), "stresses": ("Stress", "GPa")}
 
 
@@ -50,7 +55,7 @@ def figures_of_exhibit(exhibit: Exhibit, study: Published, inputs: ReproductionI
         "table-1": lambda: _volume_over_t(study, inputs, "Li3YCl6"),
         "table-2": lambda: _volume_over_t(study, inputs, "Li3YBr6"),
         "table-3": lambda: _over_x(exhibit, "difference", "E(trigonal) − E(monoclinic)"),
-        "figure-2": lambda: _parity(inputs),
+        "figure-2": lambda: chain(_errors_over_t(study, inputs), _parity(inputs)),
         "figure-5": lambda: _transport(exhibit, study, inputs),
         "figure-s4": lambda: _volume_over_x(inputs),
     }
@@ -144,6 +149,35 @@ def _volume_over_x(inputs: ReproductionInputs) -> Iterator[Figure]:
             x=Axis(title="x"),
             y=Axis(title="Volume per atom", unit="Å³"),
             series=tuple(series),
+        )
+
+
+def _errors_over_t(study: Published, inputs: ReproductionInputs) -> Iterator[Figure]:
+    """Energy, forces and stress over temperature, each with the limits of the study's fine-tuned potential."""
+    limits = study.accuracy["fine-tuned"]
+    told = [one for one in inputs.evaluations if one.over_temperature and one.kind != "training"]
+    for column, (name, title, unit, key) in enumerate(_ERRORS, start=1) if told else ():
+        series = [
+            _points(
+                f"{one.model.name}, {one.set_name}",
+                [(row[0], row[column], math.nan, math.nan) for row in one.over_temperature],
+                look,
+            )
+            for one, look in zip(told, _look())
+        ]
+        ends = np.array(study.protocol.test_temperatures_k)
+        lines = [
+            Series(label=f"study: {words} at most", x=ends, y=np.full(2, limits[of][key]), style=style, colour=INK)
+            for of, words, style in (("ends", "end members", "dashed"), ("all", "all sets", "dotted"))
+        ]
+        yield Figure(
+            name=f"errors-{name}",
+            title=f"{title} over temperature",
+            caption="Mean absolute errors of the frames at each temperature; few frames scatter. Lines: what the "
+            "study's fine-tuned potential does not exceed.",
+            x=Axis(title="Temperature", unit="K"),
+            y=Axis(title=title, unit=unit, is_log=True),
+            series=(*series, *lines),
         )
 
 

@@ -201,6 +201,8 @@ class Evaluation:
         errors: of the set.
         parity: quantity ("energies", "forces", "stresses") -> (n, 2) label and prediction in the units of
             `Comparison`; empty where the record has none.
+        over_temperature: (K, energy without a constant per composition in meV/atom, forces in meV/Angstrom,
+            stress in MPa), mean absolute errors; empty where the frames say no temperature.
     """
 
     origin: Origin
@@ -209,6 +211,7 @@ class Evaluation:
     kind: Literal["ends", "mixed", "rest", "training", "other"]
     errors: PotentialErrors
     parity: dict[str, FloatArray]
+    over_temperature: tuple[tuple[float, float, float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -160,10 +160,10 @@ def pathway_lines(study: Published, inputs: ReproductionInputs) -> list[Line]:
 
 
 def _best(run: ComputedRun) -> MechanismSummary | None:
-    """The mechanism of the hottest diffusive run, else of the hottest."""
+    """The mechanism of the hottest run that diffused: in a melt, or where nothing moves, there are no pathways."""
     diffusive = {one.source for one in run.runs if one.is_diffusive}
-    ordered = sorted(run.mechanisms, key=lambda one: (one.source in diffusive, one.temperature_k))
-    return ordered[-1] if ordered else None
+    found = [one for one in run.mechanisms if one.source in diffusive]
+    return max(found, key=lambda one: one.temperature_k, default=None)
 
 
 def _quantities(
@@ -217,4 +217,8 @@ def _told(run: ComputedRun, one: MechanismSummary, with_verdict: bool) -> str:
 def _why_no_pathway(runs: Sequence[ComputedRun], name: str) -> str:
     if not runs:
         return f"no run of {name} was given"
-    return f"no mechanism is recorded in {', '.join(run.origin.name for run in runs)}"
+    return "; ".join(
+        f"{run.origin.name}: "
+        + ("no mechanism is recorded" if any(one.is_diffusive for one in run.runs) else "no run diffused")
+        for run in runs
+    )

@@ -73,8 +73,12 @@ def _here(exhibit: Exhibit) -> Table:
     """One row per number computed here: by which run, beside what was published and by whom, the difference."""
     by = f"Published, {BY_STUDY}"
     columns = ("Quantity", "Condition", "Computed here", "Run, potential", by, "Difference", "Notes")
-    rows = [_row(line, one) for line in exhibit.lines for one in line.computed if line.state != "not reached"]
+    rows = [_row(line, one) for line in exhibit.lines for one in line.computed if _is_answer(one)]
     return Table(name=f"{exhibit.key}-here", columns=columns, rows=tuple(rows), wraps=True)
+
+
+def _is_answer(one: Computed) -> bool:
+    return math.isfinite(one.value) or math.isfinite(one.upper_bound)
 
 
 def _row(line: Line, one: Computed) -> tuple[Cell, ...]:
