@@ -153,6 +153,7 @@ def pathway_lines(study: Published, inputs: ReproductionInputs) -> list[Line]:
                     source=f"{BY_STUDY}, in words" if text else NOT_AT_HAND,
                     computed=computed,
                     why="" if has_number else why,
+                    is_ratio=quantity == _ANISOTROPY,
                     text=text,
                 )
             )
