@@ -128,6 +128,24 @@ def test_finetune_then_evaluate(labels, teacher, tmp_path, capfd):
     assert "--by group|temperature" in refusal(capfd, EXIT_INPUT, "evaluate", labels, "--by", "heat")
 
 
+def test_labels_as_other_packages_write_them_need_a_method(labels, tmp_path, capfd):
+    """Three keys and nothing else: refused until somebody says what they are; stress in kbar is refused still."""
+    found = read(labels, index=":")
+    for atoms in found:
+        del atoms.info["method"]
+    write(tmp_path / "theirs.extxyz", found)
+    words = ("finetune", tmp_path / "theirs.extxyz", "--epochs", 1, "--folder")
+    said = refusal(capfd, EXIT_INPUT, *words, tmp_path / "a")
+    assert "do not name their method" in said and "--method 'VASP" in said
+    assert "VASP LDA" in text(capfd, *words, tmp_path / "b", "--method", "VASP LDA")
+    assert "labels of a method that they do not name" in text(capfd, "evaluate", tmp_path / "theirs.extxyz")
+    for atoms in found:
+        atoms.info |= {"method": "VASP", "REF_stress": -1602.1766 * np.array(atoms.info["REF_stress"])}
+    write(tmp_path / "kbar.extxyz", found)
+    said = refusal(capfd, EXIT_INPUT, "finetune", tmp_path / "kbar.extxyz", "--folder", tmp_path / "c")
+    assert "another sign" in said and "multiply by -0.1/160.2177" in said
+
+
 def test_bad_options_name_their_key(labels, tmp_path, capfd):
     said = refusal(capfd, EXIT_INPUT, "finetune", labels, "--folder", tmp_path / "a", "--epochs", 0)
     assert "epochs: Input should be greater than 0 (got 0)" in said
@@ -155,6 +173,9 @@ def test_loop_makes_a_model(teacher, tmp_path, capfd):
         1,
     ]
     words += ["--npt-ps", 0.1, "--sampling-ps", 0.3, "--epochs", 2, "--code", "potential", "--potential", teacher]
+    said = refusal(capfd, EXIT_INPUT, "loop", *words)
+    assert "one trajectory alone holds Br, Cl" in said and "--binaries" in said
+    words += ["--binaries", paths[0], "--binaries", paths[1]]
     (one,) = answer(capfd, "loop", *words)["rounds"]
     assert one["n_labels"] == 4 and one["temperature_k"] == 300.0
     assert "300 K: 4 labels, 0 failed;" in text(capfd, "loop", *words)

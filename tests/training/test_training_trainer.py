@@ -161,6 +161,37 @@ def test_bad_frames_are_refused(tmp_path):
         finetune(frames[:3], frames[2:], tmp_path, QUICK)
 
 
+@pytest.mark.parametrize(
+    ("factor", "said"), [(-1.0, "another sign"), (160.2, "another unit"), (-1602.2, "another sign")]
+)
+def test_stress_of_another_code_is_refused_before_anything_is_trained(tmp_path, factor, said):
+    frames = [
+        replace(one, label=replace(one.label, stress=factor * one.label.stress))
+        for one in labelled([hot(halide(mixed=k), k) for k in range(3)])
+    ]
+    with pytest.raises(InputError, match=said):
+        finetune(frames[:2], frames[2:], tmp_path, replace_settings(epochs=1))
+    assert not (tmp_path / "state.pt").exists()
+    # Stress that is not learned does no harm.
+    assert finetune(frames[:2], frames[2:], tmp_path, replace_settings(epochs=1, stress_weight=0.0)).n_training == 2
+
+
+def test_references_know_nothing_of_validation_frames(tmp_path):
+    """Other energies of the frames held out leave every bit of the references and the start's weights."""
+    frames = salts(6)
+    moved = [replace(one, label=replace(one.label, energy=one.label.energy + 3.0)) for one in frames[4:]]
+    settings = replace_settings(epochs=1)
+    first = finetune(frames[:4], frames[4:], tmp_path / "a", settings)
+    second = finetune(frames[:4], moved, tmp_path / "b", settings)
+    assert first.references == second.references
+    assert first.references.n_frames == 4
+    # Two atoms each: 3 eV more are 1.5 eV/atom that no shift has taken up.
+    off = second.history[0].validation.energy_mev_per_atom
+    assert off == pytest.approx(1500, abs=first.history[0].validation.energy_mev_per_atom + 1)
+    more = finetune(frames[:4], frames[4:], tmp_path / "c", settings, references=salts(2, seed=20))
+    assert more.references.n_frames == 6
+
+
 def test_another_folder_state_or_process_is_refused(tmp_path):
     frames = salts(6)
     finetune(frames[:4], frames[4:], tmp_path, replace_settings(epochs=1))

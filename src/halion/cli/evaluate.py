@@ -42,15 +42,16 @@ def command(
     from halion.labels import read_labels
     from halion.potentials import load_potential
     from halion.report import MeasuredErrors, error_rows, write_errors
-    from halion.training import compare
+    from halion.training import compare, method_of
 
     if by not in _BY:
         raise SettingsError(f"there are no errors by '{by}'", fix=f"--by {'|'.join(filter(None, _BY))}")
     if folder is not None:
         new_file(folder)
-    sets = {}
+    sets, methods = {}, {}
     for path in labels:
         frames = read_labels(path)
+        methods[str(path)] = method_of(frames) or "a method that they do not name"
         for group in sorted({one.frame.group for one in frames}) if by == "group" else [""]:
             name = f"{path.parent.name}/{path.stem}" + (f" {group}" if group else "")
             sets[name] = [one for one in frames if not group or one.frame.group == group]
@@ -64,8 +65,9 @@ def command(
     tables = error_rows(measured)
     if folder is not None:
         write_errors(measured, folder)
-    record = {stem.replace("-", "_"): rows for stem, rows in tables.items()}
-    return Shown(record=record, text=_text(tables, by, folder), as_json=as_json)
+    said = [f"{path}: labels of {method}" for path, method in methods.items()]
+    record = {"methods": methods} | {stem.replace("-", "_"): rows for stem, rows in tables.items()}
+    return Shown(record=record, text=[*_text(tables, by, folder), *said], as_json=as_json)
 
 
 def _text(tables: dict[str, list[dict[str, Any]]], by: str, folder: Path | None) -> list[str | Table]:

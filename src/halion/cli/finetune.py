@@ -39,6 +39,9 @@ def command(
         list[Path] | None,
         typer.Option(metavar="LABELS", help="More frames for the references of the elements: binaries."),
     ] = None,
+    method: Annotated[
+        str, typer.Option(metavar="WORDS", help="Code, functional, cutoff of labels that name none.")
+    ] = "",
     start: Annotated[
         str | None, typer.Option(metavar="NAME|PATH", help="What is fine-tuned. (default: chgnet)")
     ] = None,
@@ -68,19 +71,15 @@ def command(
 
     from halion.files import write_text
     from halion.labels import read_labels
-    from halion.training import compare, finetune, refuse_foreign_stress, split_by_group
+    from halion.training import finetune, split_by_group
 
-    every = [one for path in labels for one in read_labels(path)]
-    held_out = [one for path in validation or [] for one in read_labels(path)]
+    every = [one for path in labels for one in read_labels(path, method)]
+    held_out = [one for path in validation or [] for one in read_labels(path, method)]
     training = every
     if not held_out:
         training, held_out = split_by_group(every, settings.validation_fraction, settings.seed)
-    more = [one for path in references or [] for one in read_labels(path)]
-
-    from halion.potentials import load_potential
-
+    more = [one for path in references or [] for one in read_labels(path, method)]
     with Watcher() as watcher, stop_on_signal() as stop:
-        refuse_foreign_stress(compare([*training, *held_out], load_potential(settings.start)))
         done = finetune(
             training, held_out, folder, settings, references=more, progress=watcher.stage("training"), stop=stop
         )

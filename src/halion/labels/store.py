@@ -79,9 +79,12 @@ def write_labels(path: Path | str, labelled: Iterable[LabelledFrame]) -> Path:
     return write_text(path, _as_text(list(labelled)))
 
 
-def read_labels(path: Path | str) -> list[LabelledFrame]:
+def read_labels(path: Path | str, method: str = "") -> list[LabelledFrame]:
     """Frames and labels of a file that `write_labels` or a `LabelStore` wrote, or any with the same three keys.
 
+    Args:
+        path: of the file.
+        method: of frames that name none, as other packages' files do: code, functional, cutoff, k-points.
     Raises:
         InputError: no such file, no frames, or a frame without a label.
         TornFile: it is not whole.
@@ -103,6 +106,9 @@ def read_labels(path: Path | str) -> list[LabelledFrame]:
         ) from error
     if not found:
         raise InputError("this file holds no frames", where=str(path), fix="label some: halion label --help")
+    for atoms in found:
+        if method and not str(atoms.info.get("method", "")).strip():
+            atoms.info["method"] = method
     return [_from_frame(atoms, f"{path}, frame {k} from 0") for k, atoms in enumerate(found)]
 
 

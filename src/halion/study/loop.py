@@ -11,11 +11,12 @@ Source: arXiv:2510.09861.
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from halion.errors import LabelError
+from halion.errors import LabelError, SettingsError
 from halion.files import atomic_path, digest, file_sha256, read_json
 from halion.labels import Frame, LabelledFrame, label_frames, read_labels
 from halion.potentials import load_potential
@@ -32,7 +33,6 @@ from halion.training import (
     compare,
     errors,
     finetune,
-    refuse_foreign_stress,
     split_by_group,
 )
 
@@ -50,17 +50,33 @@ def run_loop(
     `models/` of the folder holds every promoted model, `<T>K/` each round, `references/` the first labels.
 
     Raises:
+        SettingsError: a trajectory is the only one with an element: held out, it would leave none to train on.
         RunFolderError: the folder is in use or of another loop.
         LabelError: of a round, not one frame could be labelled.
         InputError, PhysicsRefusal, MissingDependency: as the rooms raise them.
         Interrupted: `stop` said so; what is finished is kept.
     Checked by tests/study/test_study_loop.py.
     """
+    _refuse_lone_elements(study)
     folder = Path(folder)
     with RunFolder(folder).locked():
         Step(folder, _inputs(study)).begin()
         loop = _Loop(study, folder, observe, stop)
         return [loop.round(temperature) for temperature in study.loop.temperatures_k]
+
+
+def _refuse_lone_elements(study: LoopStudy) -> None:
+    # Said before the first label, and not hours later by the training.
+    counts = Counter(symbol for atoms in study.parents.values() for symbol in set(atoms.symbols))
+    known = {symbol for frame in study.references for symbol in frame.atoms.symbols}
+    lone = sorted(symbol for symbol, n in counts.items() if n == 1 and symbol not in known)
+    if study.loop.trajectories_per_parent == 1 and lone:
+        raise SettingsError(
+            f"one trajectory alone holds {', '.join(lone)}: whole trajectories are held out, and then no frame "
+            "that is trained on would fix the energy reference of the element",
+            where="loop.trajectories_per_parent",
+            fix="--trajectories 2, or --binaries with the element",
+        )
 
 
 def _inputs(study: LoopStudy) -> dict[str, Any]:
@@ -148,8 +164,6 @@ class _Loop:
         self, place: Path, name: str, temperature_k: float, moved: tuple[RoundFrames, int], n_labels: int
     ) -> LoopRound:
         held_out = [one for frames in self.held_out.values() for one in frames]
-        base = load_potential(self.study.training.start, device=self.device)
-        refuse_foreign_stress(compare([*self.training, *held_out], base))
         trained = finetune(
             self.training,
             held_out,

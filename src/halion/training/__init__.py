@@ -12,7 +12,7 @@ from halion.training.evaluate import (
     without_mean_of,
 )
 from halion.training.references import ReferenceShift, fit_references
-from halion.training.split import refuse_unusable, split_by_group
+from halion.training.split import method_of, refuse_unusable, split_by_group
 
 if TYPE_CHECKING:
     from halion.training.trainer import Epoch, Training, finetune
@@ -27,6 +27,7 @@ __all__ = [
     "errors",
     "finetune",
     "fit_references",
+    "method_of",
     "refuse_foreign_stress",
     "refuse_unusable",
     "split_by_group",

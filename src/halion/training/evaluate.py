@@ -171,14 +171,17 @@ def errors(comparison: Comparison) -> PotentialErrors:
     )
 
 
-def refuse_foreign_stress(comparison: Comparison) -> None:
+def refuse_foreign_stress(stresses: FloatArray) -> None:
     """Refuse stress labels of another sign or unit, told by a model whose own stress is the slope of its energy.
 
+    Args:
+        stresses: (n, 2) components, label and model, in one unit and sign: tension positive.
     Raises:
         InputError: with the slope of the model's stress against the labels', and what it looks like.
-    Checked by tests/training/test_training_evaluate.py: every foreign sign and unit, on pretrained CHGNet.
+    Checked by tests/training/test_training_evaluate.py: every foreign sign and unit, on pretrained CHGNet, and that
+    its stress is the finite difference of its energy.
     """
-    label, said = comparison.stresses.T
+    label, said = np.asarray(stresses).T
     # Both directions of the regression: noise in one alone makes its slope too small.
     scale = float(np.sqrt((said**2).sum() / max((label**2).sum(), 1e-30)))
     agreement = float((label * said).sum() / max(np.sqrt((label**2).sum() * (said**2).sum()), 1e-30))

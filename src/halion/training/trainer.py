@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from ase.data import atomic_numbers
 
 from halion.errors import Interrupted, PhysicsRefusal, RunFolderError, TornFile
 from halion.files import atomic_path, digest, locked_folder
@@ -27,8 +26,9 @@ from halion.training.checkpoint import save_checkpoint
 from halion.training.gradients import loss_and_gradients
 from halion.training.loss import Errors, errors_of, loss_of
 from halion.training.network import GraphedFrame, TrainableNetwork, graphed, predict
-from halion.training.references import ReferenceShift, fit_references
+from halion.training.references import ReferenceShift
 from halion.training.split import refuse_unusable
+from halion.training.start import fit_start
 
 __all__ = ["Epoch", "Training", "finetune"]
 
@@ -84,7 +84,8 @@ def finetune(
 ) -> Training:
     """Fine-tune a CHGNet.
 
-    The references of the elements are fitted on all frames given (`fit_references`) and frozen; then Adam on the
+    The references of the elements are fitted (`fit_references`) on the training frames and `references`, on no
+    validation frame, and frozen; then Adam on the
     Huber loss, the learning rate on half a cosine over all steps, the order of frames drawn anew for every epoch.
     The weights of the epoch with the lowest validation loss are kept; `model.pth.tar` in the folder holds them.
 
@@ -97,7 +98,8 @@ def finetune(
         progress: told epochs done, and the errors now.
         stop: asked after every epoch.
     Raises:
-        InputError: frames that must not be trained on, see `refuse_unusable`; a checkpoint of another architecture.
+        InputError: frames that must not be trained on, see `refuse_unusable`; stress labels of another sign or
+            unit than the model's own stress, where stress is learned; a checkpoint of another architecture.
         PhysicsRefusal: a loss is not a finite number, with the epoch and the frames of the step.
         RunFolderError: another process trains here, or the folder is of other frames, labels, weights or settings.
         TornFile: the state cannot be read.
@@ -172,14 +174,7 @@ class _Run:
         self.shift = ReferenceShift(**saved["references"])
 
     def _begin(self) -> None:
-        every = [*self.frames, *self.held_out, *self.more]
-        predicted = predict(self.network, every, self.settings.batch_size).energies.cpu().numpy()
-        numbers = [frame.graph.numbers for frame in every]
-        self.shift = fit_references(numbers, np.array([frame.energy for frame in every]), predicted)
-        state = self.network.state()
-        for symbol, value in self.shift.shifts_ev.items():
-            state["composition_model.fc.weight"][0, _row(symbol)] += value
-        self.network.load(state)
+        self.shift = fit_start(self.network, (self.frames, self.held_out, self.more), self.settings)
         self._close(0, self.settings.learning_rate, math.nan)
 
     def train(self, progress: Progress, stop: Stop) -> None:
@@ -285,10 +280,6 @@ class _Run:
             n_training=len(self.frames),
             n_validation=len(self.held_out),
         )
-
-
-def _row(symbol: str) -> int:
-    return atomic_numbers[symbol] - 1
 
 
 def _said(epoch: Epoch) -> str:
