@@ -124,6 +124,14 @@ def test_an_unfinished_study_without_its_steps_is_its_report(tmp_path):
     assert math.isnan(run.simulated_ps), "nobody knows what its wall time paid for"
 
 
+@pytest.mark.parametrize(("name", "group"), [("LYB0", "C2/m"), ("LYC4.5", "P-3m1"), ("mine", "P1")])
+def test_an_ordered_cell_of_a_series_is_in_the_phase_of_its_name(tmp_path, name, group):
+    """So the monoclinic Li3YCl6 of a series does not answer for the trigonal one of Table 1."""
+    results_file(tmp_path / name, crystal=replace(sample.crystal(name), space_group="P1"))
+    (run,) = only(tmp_path / name).runs
+    assert run.space_group == group
+
+
 def test_a_report_of_an_unfinished_study_says_so(tmp_path):
     results = sample.complete()
     kelvins = {"dynamics": results.settings["dynamics"] | {"temperatures_k": [*sample.TEMPERATURES, 700.0]}}

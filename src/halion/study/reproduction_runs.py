@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from halion.crystal import load_crystal
+from halion.crystal import DisorderedCrystal, load_crystal
 from halion.errors import RunFolderError
 from halion.files import read_json
 from halion.potentials.chgnet_model import checkpoint_labels
@@ -21,6 +21,7 @@ from halion.potentials.shipped import SHIPPED, shipped_path
 from halion.ranking import Ranking
 from halion.records import from_record
 from halion.report.reproduction import ComputedRun, Model, Origin, VolumePoint
+from halion.report.reproduction.published import PHASES
 from halion.report.study_rows import reduced_formula
 from halion.report.types import Failure, StudyResults
 from halion.study.run import collect_results
@@ -101,7 +102,7 @@ def _unranked(folder: RunFolder, origin: Origin) -> ComputedRun:
         pressure_gpa=settings.dynamics.pressure_gpa,
         n_atoms=0,
         ordering="not chosen yet",
-        space_group=crystal.space_group,
+        space_group=_parent_group(crystal),
         temperatures_k=settings.dynamics.temperatures_k,
     )
 
@@ -162,7 +163,7 @@ def _computed(results: StudyResults, origin: Origin) -> ComputedRun:
         pressure_gpa=float(wanted["pressure_gpa"]),
         n_atoms=len(moved),
         ordering=_ordering(table),
-        space_group=results.crystal.space_group,
+        space_group=_parent_group(results.crystal),
         timestep_fs=float(wanted["timestep_fs"]),
         npt_ps=float(wanted["npt_ps"]),
         production_ps=max((one.length_ps for one in results.runs), default=float(wanted["production_ps"])),
@@ -187,6 +188,14 @@ def _refuse_bad_fit(results: StudyResults) -> None:
     # Rounding leaves the smaller eigenvalue of an exact line a few units below zero in the last digit.
     if not (variances.min() >= -1e-9 * max(1.0, variances.max()) and math.isfinite(fit.ln_prefactor)):
         raise ValueError("the covariance of its Arrhenius fit has a negative variance")
+
+
+def _parent_group(crystal: DisorderedCrystal) -> str:
+    """Space group of a refined crystal; of an ordered cell of a series that of the parent in its name, as LYB3."""
+    if crystal.space_group in PHASES.values():
+        return crystal.space_group
+    known = {"LYC": PHASES["Li3YCl6"], "LYB": PHASES["Li3YBr6"]}
+    return known.get(crystal.name[:3], crystal.space_group)
 
 
 def _relaxed(table: Ranking) -> VolumePoint:

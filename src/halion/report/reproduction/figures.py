@@ -37,7 +37,7 @@ __all__ = ["figures_of_exhibit"]
 _COLOURS = (VERMILION, BLUE, GREEN, PURPLE, ORANGE, SKY)
 _MARKERS: tuple[Marker, ...] = ("circle", "square", "triangle-down", "star", "diamond")
 # Points of one parity series in a figure; more only hide each other.
-_MOST_POINTS = 1500
+_MOST_POINTS = 400
 _ERRORS = (
     ("energy", "Energy error, a constant per composition taken away", "meV/atom", "energy_mev_per_atom"),
     ("forces", "Force error", "meV/Å", "force_mev_per_angstrom"),

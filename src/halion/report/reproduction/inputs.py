@@ -101,7 +101,7 @@ class ComputedRun:
         pressure_gpa: of its dynamics.
         n_atoms: in its cell.
         ordering: which ordering, of how many, chosen by what.
-        space_group: of the refined crystal.
+        space_group: of the refined crystal, or of the parent that an ordered cell is named after.
         timestep_fs, npt_ps, production_ps: of its dynamics; NaN without any.
         temperatures_k: of its dynamics.
         simulated_ps: all dynamics together that its wall time paid for; NaN where unfinished.
