@@ -45,6 +45,9 @@ class TrainingSettings(Settings):
     start: str = Field("chgnet", description="what is fine-tuned: chgnet (0.3.0), or the path of a checkpoint")
     epochs: int = Field(100, gt=0, description="passes over the training frames")
     batch_size: int = Field(4, gt=0, description="frames per step")
+    batch_atoms: int | None = Field(
+        None, gt=0, description="most atoms per step, for cells of unlike sizes; null: batch_size frames instead"
+    )
     learning_rate: float = Field(1e-3, gt=0, description="of Adam at the first step")
     last_learning_rate: float = Field(1e-5, gt=0, description="at the last step; half a cosine between")
     energy_weight: float = Field(3.0, ge=0, description="weight of the energy, eV/atom, in the loss")

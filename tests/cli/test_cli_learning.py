@@ -146,6 +146,23 @@ def test_labels_as_other_packages_write_them_need_a_method(labels, tmp_path, cap
     assert "another sign" in said and "multiply by -0.1/160.2177" in said
 
 
+def test_finetune_makes_committees_and_searches(labels, frames, tmp_path, capfd):
+    words = ("finetune", labels, "--epochs", 3, "--batch-size", 2, "--folder")
+    made = answer(capfd, *words, tmp_path / "committee", "--committee", 2)
+    assert [Path(path).exists() for path in made["checkpoints"]] == [True, True]
+    assert all(row["force_std_ev_per_angstrom"] > 0 for row in made["validation"])
+    assert "meV/Angstrom in the mean over" in text(capfd, *words, tmp_path / "committee", "--committee", 2)
+    said = refusal(capfd, EXIT_INPUT, *words, tmp_path / "x", "--committee", 2, "--search", 2)
+    assert "each a training of its own kind" in said
+    write(tmp_path / "salt.vasp", read(frames, index=0))
+    options = ("--replay", tmp_path / "salt.vasp", "--batch-atoms", 16)
+    assert answer(capfd, *words, tmp_path / "replay", *options)["n_training"] == 6
+    pytest.importorskip("optuna", reason="optuna is not installed: pip install 'halion[search]'")
+    found = answer(capfd, *words, tmp_path / "search", "--search", 2)
+    assert len(found["trials"]) == 2 and Path(found["checkpoint"]).exists()
+    assert "Trials by validation loss" in text(capfd, *words, tmp_path / "search", "--search", 2)
+
+
 def test_bad_options_name_their_key(labels, tmp_path, capfd):
     said = refusal(capfd, EXIT_INPUT, "finetune", labels, "--folder", tmp_path / "a", "--epochs", 0)
     assert "epochs: Input should be greater than 0 (got 0)" in said

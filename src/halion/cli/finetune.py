@@ -19,8 +19,13 @@ from halion.cli.label_options import (
 )
 from halion.cli.options import AsJson, csv_text, given
 from halion.cli.terminal import Shown, Table, Watcher, stop_on_signal
+from halion.cli.training_kinds import TrainingData, train_committee, train_search
+from halion.errors import SettingsError
 
 if TYPE_CHECKING:
+    from halion.labels import Frame
+    from halion.progress import Stop
+    from halion.settings_learning import TrainingSettings
     from halion.training import Epoch, Training
 
 __all__ = ["command"]
@@ -49,6 +54,19 @@ def command(
     batch_size: BatchSize = None,
     learning_rate: LearningRate = None,
     frozen: Frozen = None,
+    batch_atoms: Annotated[
+        int | None, typer.Option(metavar="N", help="Most atoms per step, in place of --batch-size.")
+    ] = None,
+    replay: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="STRUCTURES", help="Crystals, unlabelled, on which the start must not be forgotten."),
+    ] = None,
+    committee: Annotated[
+        int | None, typer.Option(metavar="N", help="N potentials from N seeds, and their spread.")
+    ] = None,
+    search: Annotated[
+        int | None, typer.Option(metavar="N", help="N trials of other settings, the best named. Needs optuna.")
+    ] = None,
     seed: Annotated[
         int | None, typer.Option("--split-seed", metavar="N", help="Seed of the split and the order. (default: 0)")
     ] = None,
@@ -62,6 +80,7 @@ def command(
         start=start,
         epochs=epochs,
         batch_size=batch_size,
+        batch_atoms=batch_atoms,
         learning_rate=learning_rate,
         frozen=words(frozen),
         seed=seed,
@@ -69,22 +88,55 @@ def command(
     )
     settings = section(TrainingSettings, values, "finetune")
 
-    from halion.files import write_text
+    if sum(one is not None for one in (committee, search, replay or None)) > 1:
+        raise SettingsError(
+            "--committee, --search and --replay are each a training of its own kind", fix="give one of them"
+        )
+
     from halion.labels import read_labels
-    from halion.training import finetune, split_by_group
+    from halion.training import split_by_group
 
     every = [one for path in labels for one in read_labels(path, method)]
     held_out = [one for path in validation or [] for one in read_labels(path, method)]
-    training = every
+    frames = (every, held_out)
     if not held_out:
-        training, held_out = split_by_group(every, settings.validation_fraction, settings.seed)
+        frames = split_by_group(every, settings.validation_fraction, settings.seed)
     more = [one for path in references or [] for one in read_labels(path, method)]
+    data = TrainingData(frames=frames, references=more, replay=_structures(replay or []))
     with Watcher() as watcher, stop_on_signal() as stop:
-        done = finetune(
-            training, held_out, folder, settings, references=more, progress=watcher.stage("training"), stop=stop
-        )
+        if committee is not None:
+            record, said = train_committee(data, folder, settings, committee, watcher=watcher, stop=stop)
+        elif search is not None:
+            record, said = train_search(data, folder, settings, search, watcher=watcher, stop=stop)
+        else:
+            record, said = _train(data, folder, settings, watcher=watcher, stop=stop)
+    return Shown(record=record, text=said, as_json=as_json)
+
+
+def _structures(paths: list[Path]) -> list[Frame]:
+    from halion.cli.structures import read_ordered
+    from halion.labels import Frame
+
+    return [Frame(atoms=read_ordered(path), group="replay") for path in paths]
+
+
+def _train(
+    data: TrainingData, folder: Path, settings: TrainingSettings, *, watcher: Watcher, stop: Stop
+) -> tuple[dict[str, Any], list[str | Table]]:
+    from halion.files import write_text
+    from halion.training import finetune
+
+    done = finetune(
+        *data.frames,
+        folder,
+        settings,
+        references=data.references,
+        replay=data.replay,
+        progress=watcher.stage("training"),
+        stop=stop,
+    )
     write_text(folder / "history.csv", csv_text([_row(epoch) for epoch in done.history]))
-    return Shown(record=_record(done), text=_text(done, held_out[0].label.provenance.method), as_json=as_json)
+    return _record(done), _text(done, data.method)
 
 
 def _record(done: Training) -> dict[str, Any]:

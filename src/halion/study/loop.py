@@ -85,7 +85,7 @@ def _inputs(study: LoopStudy) -> dict[str, Any]:
         "parents": {name: Frame(atoms=atoms, group="").key for name, atoms in study.parents.items()},
         "method": study.labeller.method,
         "loop": study.loop.model_dump(mode="json", exclude={"temperatures_k"}),
-        "training": study.training.model_dump(mode="json"),
+        "training": study.training.model_dump(mode="json", exclude_none=True),
         "references": [frame.key for frame in study.references],
     }
 

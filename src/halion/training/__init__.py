@@ -15,26 +15,40 @@ from halion.training.references import ReferenceShift, fit_references
 from halion.training.split import method_of, refuse_unusable, split_by_group
 
 if TYPE_CHECKING:
+    from halion.training.committee import Committee, finetune_committee
+    from halion.training.search import SearchTrial, search_settings
     from halion.training.trainer import Epoch, Training, finetune
 
 __all__ = [
+    "Committee",
     "Comparison",
     "Epoch",
     "PotentialErrors",
     "ReferenceShift",
+    "SearchTrial",
     "Training",
     "compare",
     "errors",
     "finetune",
+    "finetune_committee",
     "fit_references",
     "method_of",
     "refuse_foreign_stress",
     "refuse_unusable",
+    "search_settings",
     "split_by_group",
     "without_mean_of",
 ]
 
-_HOMES = {"Epoch": "trainer", "Training": "trainer", "finetune": "trainer"}
+_HOMES = {
+    "Committee": "committee",
+    "Epoch": "trainer",
+    "SearchTrial": "search",
+    "Training": "trainer",
+    "finetune": "trainer",
+    "finetune_committee": "committee",
+    "search_settings": "search",
+}
 
 
 def __getattr__(name: str) -> Any:

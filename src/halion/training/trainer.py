@@ -18,17 +18,18 @@ import torch
 
 from halion.errors import Interrupted, PhysicsRefusal, RunFolderError, TornFile
 from halion.files import atomic_path, digest, locked_folder
-from halion.labels import LabelledFrame
+from halion.labels import Frame, LabelledFrame
 from halion.potentials.chgnet_model import load_model, weights_sha256
 from halion.progress import Progress, Stop, never, silent
 from halion.settings_learning import TrainingSettings
+from halion.training.batches import batches
 from halion.training.checkpoint import save_checkpoint
 from halion.training.gradients import loss_and_gradients
 from halion.training.loss import Errors, errors_of, loss_of
 from halion.training.network import GraphedFrame, TrainableNetwork, graphed, predict
 from halion.training.references import ReferenceShift
 from halion.training.split import refuse_unusable
-from halion.training.start import fit_start
+from halion.training.start import fit_start, pseudo_labelled, shift_references
 
 __all__ = ["Epoch", "Training", "finetune"]
 
@@ -79,6 +80,7 @@ def finetune(
     settings: TrainingSettings,
     *,
     references: Sequence[LabelledFrame] = (),
+    replay: Sequence[Frame] = (),
     progress: Progress = silent,
     stop: Stop = never,
 ) -> Training:
@@ -95,6 +97,8 @@ def finetune(
         folder: of this training, held for this process; the same call again resumes.
         settings: everything else.
         references: more frames for the fit of the references: binaries, so that every element has its own.
+        replay: frames learned along with what the start says of them, so that it is not forgotten: crystals of the
+            same elements far from the labelled ones. No label is needed; see `pseudo_labelled`.
         progress: told epochs done, and the errors now.
         stop: asked after every epoch.
     Raises:
@@ -109,7 +113,7 @@ def finetune(
     refuse_unusable(training, validation, references)
     folder = Path(folder)
     with locked_folder(folder, fix="wait for it to end, or choose another folder"):
-        run = _Run(training, validation, references, folder, settings)
+        run = _Run((training, validation, references), replay, folder, settings)
         run.resume()
         run.train(progress, stop)
         return run.result()
@@ -120,26 +124,26 @@ class _Run:
 
     def __init__(
         self,
-        training: Sequence[LabelledFrame],
-        validation: Sequence[LabelledFrame],
-        references: Sequence[LabelledFrame],
+        labelled: tuple[Sequence[LabelledFrame], ...],
+        replay: Sequence[Frame],
         folder: Path,
         settings: TrainingSettings,
     ) -> None:
         self.folder, self.settings = folder, settings
         self.model = load_model(None if settings.start == "chgnet" else settings.start)
         self.network = TrainableNetwork(self.model, frozen=settings.frozen, device=settings.device)
-        self.frames, self.held_out = graphed(training), graphed(validation)
-        self.more = graphed(references)
-        self.method = training[0].label.provenance.method
+        self.frames, self.held_out, self.more = map(graphed, labelled)
+        self.n_labelled, self.replay = len(self.frames), replay
+        self.method = labelled[0][0].label.provenance.method
         self.identity = digest(
             {
-                "settings": settings.model_dump(mode="json", exclude={"device"}),
+                # What is not set is left out: options of later versions change no training that has begun.
+                "settings": settings.model_dump(mode="json", exclude={"device"}, exclude_none=True),
                 "start": weights_sha256(self.model),
-                "frames": [[one.key for one in part] for part in (training, validation, references)],
+                "frames": [[one.key for one in part] for part in labelled],
+                **({"replay": [one.key for one in replay]} if replay else {}),
             }
         )
-        self.n_steps = settings.epochs * math.ceil(len(self.frames) / settings.batch_size)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=settings.learning_rate, fused=True)
         self.random = np.random.default_rng(settings.seed)
         self.history: list[Epoch] = []
@@ -166,15 +170,18 @@ class _Run:
                 where=str(self.folder),
                 fix="choose another folder",
             )
+        self.shift = ReferenceShift(**saved["references"])
+        shift_references(self.network, self.shift)
+        self.frames += pseudo_labelled(self.network, self.replay, self.settings.batch_size)
         self.network.load(saved["weights"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.random.bit_generator.state = saved["random"]
         self.best_state = {name: tensor.cpu() for name, tensor in saved["best"].items()}
         self.history = [Epoch(**{**row, "validation": Errors(**row["validation"])}) for row in saved["history"]]
-        self.shift = ReferenceShift(**saved["references"])
 
     def _begin(self) -> None:
         self.shift = fit_start(self.network, (self.frames, self.held_out, self.more), self.settings)
+        self.frames += pseudo_labelled(self.network, self.replay, self.settings.batch_size)
         self._close(0, self.settings.learning_rate, math.nan)
 
     def train(self, progress: Progress, stop: Stop) -> None:
@@ -194,16 +201,13 @@ class _Run:
         return done >= self.settings.epochs or done - self._best().number >= self.settings.patience
 
     def _epoch(self, number: int) -> None:
-        size = self.settings.batch_size
         order = self.random.permutation(len(self.frames))
-        losses = []
-        for start in range(0, len(order), size):
-            batch = [self.frames[k] for k in order[start : start + size]]
-            step = (number - 1) * math.ceil(len(order) / size) + start // size
-            losses.append(
-                self._step(batch, self._rate(step), f"epoch {number}, frames {order[start : start + size]}")
-            )
-        self._close(number, self._rate(step), float(np.mean(losses)))
+        parts = batches(order, [one.n_atoms for one in self.frames], self.settings)
+        losses, rate = [], math.nan
+        for k, part in enumerate(parts):
+            rate = self._rate((number - 1) * len(parts) + k, self.settings.epochs * len(parts))
+            losses.append(self._step([self.frames[j] for j in part], rate, f"epoch {number}, frames {part}"))
+        self._close(number, rate, float(np.mean(losses)))
 
     def _step(self, batch: list[GraphedFrame], rate: float, where: str) -> float:
         for group in self.optimizer.param_groups:
@@ -221,10 +225,10 @@ class _Run:
         self.optimizer.step()
         return float(loss)
 
-    def _rate(self, step: int) -> float:
+    def _rate(self, step: int, n_steps: int) -> float:
         """Half a cosine from the first learning rate to the last, over all steps."""
         first, last = self.settings.learning_rate, self.settings.last_learning_rate
-        return last + (first - last) * (1 + math.cos(math.pi * step / max(1, self.n_steps - 1))) / 2
+        return last + (first - last) * (1 + math.cos(math.pi * step / max(1, n_steps - 1))) / 2
 
     def _close(self, number: int, rate: float, loss: float) -> None:
         errors = errors_of(
@@ -268,7 +272,8 @@ class _Run:
             "settings": self.settings.model_dump(mode="json"),
             "best": asdict(best),
             "references": asdict(self.shift),
-            "n_training": len(self.frames),
+            "n_training": self.n_labelled,
+            "n_replay": len(self.replay),
             "n_validation": len(self.held_out),
         }
         checkpoint = save_checkpoint(self.folder / "model.pth.tar", self.model, self.best_state, notes)
@@ -277,7 +282,7 @@ class _Run:
             best=best,
             history=tuple(self.history),
             references=self.shift,
-            n_training=len(self.frames),
+            n_training=self.n_labelled,
             n_validation=len(self.held_out),
         )
 
