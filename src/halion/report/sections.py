@@ -7,6 +7,7 @@ import html
 from halion.report.answer import Answer, answer_of
 from halion.report.checks import Check, Light, checks_of
 from halion.report.page import Material, Section, paragraphs, table_block
+from halion.report.shipped_errors import shipped_errors_block
 from halion.report.text import plain, plus_minus, short
 from halion.report.types import StudyResults
 from halion.units import diffusivity_to_cm2_per_s
@@ -100,7 +101,7 @@ def trust_section(results: StudyResults, material: Material) -> Section:
         )
     else:
         parts = [paragraphs("No run has ended: there is nothing to check yet.")]
-    parts.append(_failures(results))
+    parts += [shipped_errors_block(results, material), _failures(results)]
     return Section(
         anchor="trust", name="Believe it?", heading="What speaks for and against it", body="\n".join(parts)
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from halion.report.mechanism import mechanism_tables
+from halion.report.shipped_errors import shipped_errors_table
 from halion.report.study_rows import reduced_formula, study_rows
 from halion.report.table import Cell, Table, number, word
 from halion.report.tables_structure import structure_tables
@@ -22,6 +23,7 @@ def tables_of(results: StudyResults) -> dict[str, Table]:
         *mechanism_tables(results),
         *structure_tables(results),
         _volumes(results),
+        shipped_errors_table(results),
         _study(results),
     )
     return {table.name: table for table in tables if table.rows}
