@@ -58,7 +58,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     lines = [
-        f"# Cutoff and k-points of GPAW labels ({machine_description()}; commit {source_commit()})",
+        f"{machine_description()['processor']}; halion {source_commit()[:12]}.",
+        "",
+        "# Cutoff and k-points of GPAW labels",
         "",
         "Against 700 eV with the preset's k-points (last row: against 350 eV with them). Stress: the part",
         "alike in all directions, which a fixed basis shifts, and the largest of the rest. One MPI process.",

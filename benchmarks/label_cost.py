@@ -54,7 +54,7 @@ def main() -> None:
     options = parser.parse_args()
     lines = [
         "PBE by GPAW (350 eV, the preset) and NVT by halion's CHGNet engine, one core each. "
-        f"{machine_description()}, halion {source_commit() or 'installed'}.",
+        f"{machine_description()['processor']}, one core; halion {source_commit()[:12]}.",
         "",
         "| cell | atoms | label, s | MD step, ms | ratio |",
         "|---|---|---|---|---|",

@@ -114,13 +114,15 @@ def row(one: LabelledFrame) -> str:
     off = np.abs(one.label.forces - forces)
     per_force = float(np.sum(forces * one.label.forces) / np.sum(forces * forces))
     gap = 1e3 * GPA_PER_EV_ANGSTROM3 * (one.label.stress - stress)
+    elements = np.array(one.frame.atoms.get_chemical_symbols())
+    each = ", ".join(f"{name} {1e3 * off[elements == name].mean():.0f}" for name in sorted(set(elements)))
     mean = float(np.trace(gap)) / 3
     rest = float(np.abs(gap - mean * np.eye(3)).max())
     atoms = one.frame.atoms
     temperature = one.frame.temperature_k
     line = (
         f"| {atoms.get_chemical_formula()}, {temperature:g} K | {len(atoms)} | "
-        f"{1e3 * np.abs(forces).mean():.0f} | {1e3 * off.mean():.1f} | {1e3 * off.max():.0f} | {per_force:.4f} | "
+        f"{1e3 * np.abs(forces).mean():.0f} | {1e3 * off.mean():.1f} | {each} | {1e3 * off.max():.0f} | {per_force:.4f} | "
         f"{mean:+.0f} | {rest:.0f} | {seconds:.0f} |"
     )
     print(line, flush=True)
@@ -142,9 +144,9 @@ def main() -> None:
             "",
             "# GPAW's labels against CP2K, PBE both, the same k-points",
             "",
-            "| frame | atoms | mean force, meV/Å | mean difference | largest | slope | pressure apart, MPa "
+            "| frame | atoms | mean force, meV/Å | mean difference | by element | largest | slope | pressure apart, MPa "
             "| rest of the stress, at most | CP2K, s |",
-            "|---|---|---|---|---|---|---|---|---|",
+            "|---|---|---|---|---|---|---|---|---|---|",
             *rows,
             "",
             "*Slope*: GPAW's forces over CP2K's, least squares. *Mean*, *largest*: of the components.",
