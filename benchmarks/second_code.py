@@ -121,8 +121,8 @@ def row(one: LabelledFrame) -> str:
     atoms = one.frame.atoms
     temperature = one.frame.temperature_k
     line = (
-        f"| {atoms.get_chemical_formula()}, {temperature:g} K | {len(atoms)} | "
-        f"{1e3 * np.abs(forces).mean():.0f} | {1e3 * off.mean():.1f} | {each} | {1e3 * off.max():.0f} | {per_force:.4f} | "
+        f"| {atoms.get_chemical_formula()}, {temperature:g} K | {len(atoms)} | {1e3 * np.abs(forces).mean():.0f} | "
+        f"{1e3 * off.mean():.1f} | {each} | {1e3 * off.max():.0f} | {per_force:.4f} | "
         f"{mean:+.0f} | {rest:.0f} | {seconds:.0f} |"
     )
     print(line, flush=True)
@@ -144,8 +144,8 @@ def main() -> None:
             "",
             "# GPAW's labels against CP2K, PBE both, the same k-points",
             "",
-            "| frame | atoms | mean force, meV/Å | mean difference | by element | largest | slope | pressure apart, MPa "
-            "| rest of the stress, at most | CP2K, s |",
+            "| frame | atoms | mean force, meV/Å | mean difference | by element | largest | slope "
+            "| pressure apart, MPa | rest of the stress, at most | CP2K, s |",
             "|---|---|---|---|---|---|---|---|---|---|",
             *rows,
             "",
