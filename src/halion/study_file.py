@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -18,7 +18,18 @@ from halion.errors import SettingsError, nearest
 from halion.plain_yaml import plain_values, read_text
 from halion.settings import StudySettings
 
-__all__ = ["PRESETS", "read_settings", "resolve"]
+__all__ = [
+    "PRESETS",
+    "merged_values",
+    "preset_filled",
+    "read_settings",
+    "read_values",
+    "refuse_unknown_keys",
+    "resolve",
+    "validated",
+]
+
+Model = TypeVar("Model", bound=BaseModel)
 
 # The presets differ in settings alone. `paper` is the protocol of the study (arXiv:2510.09861), which the
 # defaults above already state; `quick` is as small as can be while every step is still the real one.
@@ -63,17 +74,31 @@ def resolve(values: dict[str, Any], *, where: str = "") -> StudySettings:
             where=where,
             fix="halion init study.yaml   (writes a commented study file to start from)",
         )
-    _refuse_unknown_keys(StudySettings, values, where)
+    refuse_unknown_keys(StudySettings, values, where)
     # A heading whose keys are all commented out is read as null; it says nothing.
     values = {key: value for key, value in values.items() if value is not None}
     preset = PRESETS.get(str(values.get("preset", "quick")), {})
+    return validated(StudySettings, preset_filled(values, preset), where)
+
+
+def preset_filled(values: dict[str, Any], preset: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Values with what they leave out of each section filled by a preset."""
     merged = dict(values)
     for section, filled in preset.items():
         given = values.get(section, {})
         if isinstance(given, dict):  # anything else is left for pydantic to refuse
             merged[section] = {**filled, **given}
+    return merged
+
+
+def validated(model: type[Model], values: dict[str, Any], where: str) -> Model:
+    """Settings from plain values.
+
+    Raises:
+        SettingsError: a wrong type, a value out of range; the first is told.
+    """
     try:
-        return StudySettings(**merged)
+        return model(**values)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
@@ -94,7 +119,8 @@ def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "..."
 
 
-def _refuse_unknown_keys(model: type[BaseModel], values: dict[str, Any], where: str, path: str = "") -> None:
+def refuse_unknown_keys(model: type[BaseModel], values: dict[str, Any], where: str, path: str = "") -> None:
+    """Name a key that no settings have, and the nearest that they do."""
     for key, value in values.items():
         field = model.model_fields.get(str(key))
         if field is None:
@@ -105,7 +131,7 @@ def _refuse_unknown_keys(model: type[BaseModel], values: dict[str, Any], where: 
             )
         inner = field.annotation
         if isinstance(value, dict) and isinstance(inner, type) and issubclass(inner, BaseModel):
-            _refuse_unknown_keys(inner, value, where, f"{path}{key}.")
+            refuse_unknown_keys(inner, value, where, f"{path}{key}.")
 
 
 def read_settings(path: Path | str, overrides: dict[str, Any] | None = None) -> StudySettings:
@@ -115,8 +141,25 @@ def read_settings(path: Path | str, overrides: dict[str, Any] | None = None) -> 
         SettingsError: the file is missing, is not YAML, or holds something that cannot be used.
     """
     path = Path(path)
+    values = read_values(path)
+    if isinstance(values, dict):
+        values = merged_values(values, overrides or {})
+        crystal = values.get("crystal")
+        # What is too long for a name is no file; it is refused where the crystal is read.
+        with suppress(OSError):
+            if isinstance(crystal, str) and (path.parent / crystal).is_file():
+                values["crystal"] = str(path.parent / crystal)
+    return resolve(values, where=str(path))
+
+
+def read_values(path: Path) -> Any:
+    """What a study file says, as plain values.
+
+    Raises:
+        SettingsError: the file is missing, or is no YAML.
+    """
     try:
-        values = plain_values(read_text(path))
+        return plain_values(read_text(path))
     except FileNotFoundError as error:
         raise SettingsError(
             "there is no such study file",
@@ -129,19 +172,12 @@ def read_settings(path: Path | str, overrides: dict[str, Any] | None = None) -> 
             where=str(path),
             fix="halion init study.yaml   (writes a commented study file to start from)",
         ) from error
-    if isinstance(values, dict):
-        values = _merge(values, overrides or {})
-        crystal = values.get("crystal")
-        # What is too long for a name is no file; it is refused where the crystal is read.
-        with suppress(OSError):
-            if isinstance(crystal, str) and (path.parent / crystal).is_file():
-                values["crystal"] = str(path.parent / crystal)
-    return resolve(values, where=str(path))
 
 
-def _merge(values: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+def merged_values(values: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    """Values with those of `overrides` put over them, section by section."""
     merged = dict(values)
     for key, value in overrides.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merge(merged[key], value) if both else value
+        merged[key] = merged_values(merged[key], value) if both else value
     return merged

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from halion.cli import campaign
 from halion.cli import study_options as options
 from halion.cli.options import AsJson, Device
-from halion.cli.terminal import Shown, say
+from halion.cli.terminal import Shown, duration, say
 
 if TYPE_CHECKING:
     from halion.study import StudyPlan
@@ -37,23 +38,23 @@ def command(
     as_json: AsJson = False,
 ) -> Shown:
     """Say what a study would run, and its hours on this machine, from a short measurement."""
-    settings = options.study_settings(
-        source,
-        options.StudyOverrides(
-            preset=preset,
-            supercell=supercell,
-            max_atoms=max_atoms,
-            potential=potential,
-            temperatures=temperatures,
-            production_ps=production_ps,
-            target=target,
-            budget_ps=budget_ps,
-            seed=seed,
-            workers=workers,
-            device=device,
-            keys=tuple(keys or ()),
-        ),
+    overrides = options.StudyOverrides(
+        preset=preset,
+        supercell=supercell,
+        max_atoms=max_atoms,
+        potential=potential,
+        temperatures=temperatures,
+        production_ps=production_ps,
+        target=target,
+        budget_ps=budget_ps,
+        seed=seed,
+        workers=workers,
+        device=device,
+        keys=tuple(keys or ()),
     )
+    if campaign.is_campaign_source(source):
+        return campaign.plan_shown(source, overrides, folder, as_json=as_json)
+    settings = options.study_settings(source, overrides)
     say("counting orderings, timing the potential ...")
     from halion.records import to_record
     from halion.study import plan_study
@@ -80,12 +81,3 @@ def _text(plan: StudyPlan) -> list[str]:
         f"disk        {1024 * plan.disk_gib:,.0f} MiB of {plan.disk_free_gib:,.1f} GiB free",
         *(f"note: {caveat}" for caveat in plan.caveats),
     ]
-
-
-def duration(hours: float) -> str:
-    """Hours in the unit that reads best."""
-    if hours < 1 / 60:
-        return f"{3600 * hours:.0f} s"
-    if hours < 2:
-        return f"{60 * hours:.0f} min"
-    return f"{hours:.1f} h" if hours < 72 else f"{hours / 24:.1f} days"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from halion.cli import campaign
 from halion.cli import study_options as options
 from halion.cli.options import AsJson, Device
 from halion.cli.terminal import Shown, Watcher, stop_on_signal
@@ -37,23 +38,23 @@ def command(
     as_json: AsJson = False,
 ) -> Shown:
     """Run a study from the disordered crystal to its report, or go on with it where it stopped."""
-    settings = options.study_settings(
-        source,
-        options.StudyOverrides(
-            preset=preset,
-            supercell=supercell,
-            max_atoms=max_atoms,
-            potential=potential,
-            temperatures=temperatures,
-            production_ps=production_ps,
-            target=target,
-            budget_ps=budget_ps,
-            seed=seed,
-            workers=workers,
-            device=device,
-            keys=tuple(keys or ()),
-        ),
+    overrides = options.StudyOverrides(
+        preset=preset,
+        supercell=supercell,
+        max_atoms=max_atoms,
+        potential=potential,
+        temperatures=temperatures,
+        production_ps=production_ps,
+        target=target,
+        budget_ps=budget_ps,
+        seed=seed,
+        workers=workers,
+        device=device,
+        keys=tuple(keys or ()),
     )
+    if campaign.is_campaign_source(source):
+        return campaign.run_shown(source, overrides, folder, as_json=as_json)
+    settings = options.study_settings(source, overrides)
     folder = folder or options.default_folder(source)
 
     from halion.report import report_text

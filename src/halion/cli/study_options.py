@@ -14,12 +14,20 @@ from halion.errors import HalionError, SettingsError
 if TYPE_CHECKING:
     from halion.settings import StudySettings
 
-__all__ = ["Preset", "SetKeys", "Source", "StudyOverrides", "default_folder", "study_settings"]
+__all__ = [
+    "Preset",
+    "SetKeys",
+    "Source",
+    "StudyOverrides",
+    "default_folder",
+    "study_settings",
+    "with_best_potential",
+]
 
 Source = Annotated[
     str,
     typer.Argument(
-        metavar="STUDY", help="A study file (.yaml), the path of a CIF, a built-in material, or a run folder."
+        metavar="STUDY", help="A study file (.yaml), a CIF, a built-in material, a series (LYCB), or a run folder."
     ),
 ]
 Preset = Annotated[
@@ -141,10 +149,10 @@ def study_settings(source: str, overrides: StudyOverrides) -> StudySettings:
         return read_settings(path, values)  # a study file says which potential
     if path.is_dir():
         return _settings_of_folder(path, values)
-    return _with_best_potential(resolve({"crystal": source, **values}, where="command line"), values)
+    return with_best_potential(resolve({"crystal": source, **values}, where="command line"), values)
 
 
-def _with_best_potential(settings: StudySettings, values: dict[str, Any]) -> StudySettings:
+def with_best_potential(settings: StudySettings, values: dict[str, Any]) -> StudySettings:
     """Where nobody names a potential, the one that was fine-tuned for the crystal's elements, if there is one."""
     from halion.crystal import load_crystal
     from halion.potentials import SHIPPED, shipped_for

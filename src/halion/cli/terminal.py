@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from halion.progress import Progress, Stop
 
-__all__ = ["Shown", "Table", "Watcher", "only_json_on_stdout", "say", "stop_on_signal", "write"]
+__all__ = ["Shown", "Table", "Watcher", "duration", "only_json_on_stdout", "say", "stop_on_signal", "write"]
 
 # Without a terminal, e.g. in a job's log file, a bar is noise.
 LINE_EVERY_S, FIRST_LINE_AFTER_S = 10.0, 2.0
@@ -218,3 +218,12 @@ def time_left(done: float, remaining: float, elapsed_s: float) -> str:
     if seconds < 48 * 3600:
         return f"{seconds / 3600:.1f} h left"
     return f"{seconds / 86400:.1f} days left"
+
+
+def duration(hours: float) -> str:
+    """Hours in the unit that reads best."""
+    if hours < 1 / 60:
+        return f"{3600 * hours:.0f} s"
+    if hours < 2:
+        return f"{60 * hours:.0f} min"
+    return f"{hours:.1f} h" if hours < 72 else f"{hours / 24:.1f} days"

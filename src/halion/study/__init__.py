@@ -7,6 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from halion.study.campaign import run_campaign
+    from halion.study.campaign_plan import CampaignPlan, plan_campaign
     from halion.study.loop import run_loop
     from halion.study.loop_types import LoopRound, LoopStudy
     from halion.study.order_comparison import OrderComparison, compare_orders
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from halion.study.series import SeriesResults, SeriesStudy, run_series
 
 __all__ = [
+    "CampaignPlan",
     "CheckChoices",
     "CheckedOrdering",
     "LoopRound",
@@ -36,9 +39,11 @@ __all__ = [
     "collect_results",
     "compare_orders",
     "make_orderings",
+    "plan_campaign",
     "plan_study",
     "read_reproduction_inputs",
     "report_study",
+    "run_campaign",
     "run_loop",
     "run_series",
     "run_study",
@@ -48,6 +53,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "CampaignPlan": "campaign_plan",
     "CheckChoices": "rank_check",
     "CheckedOrdering": "rank_check",
     "LoopRound": "loop_types",
@@ -64,9 +70,11 @@ _HOMES = {
     "collect_results": "run",
     "compare_orders": "order_comparison",
     "make_orderings": "orderings",
+    "plan_campaign": "campaign_plan",
     "plan_study": "plan",
     "read_reproduction_inputs": "reproduction_inputs",
     "report_study": "run",
+    "run_campaign": "campaign",
     "run_loop": "loop",
     "run_series": "series",
     "run_study": "run",
