@@ -40,7 +40,7 @@ def lowest(name: str, potential: Potential) -> Atoms:
 
 def hot(atoms: Atoms, potential: Potential, folder: Path, length_ps: float) -> Trajectory:
     """Heated, then held under pressure."""
-    shared = {"timestep_fs": TIMESTEP_FS, "temperature_k": TEMPERATURE_K, "store_every_steps": 50}
+    shared = {"timestep_fs": TIMESTEP_FS, "temperature_k": TEMPERATURE_K, "store_every_steps": 20}
     steps = round(1000 * length_ps / TIMESTEP_FS)
     heating = MdStage(ensemble="nvt", n_steps=1000, start_temperature_k=300.0, **shared)
     heated = run_stage(folder / "heating", atoms, potential, heating)

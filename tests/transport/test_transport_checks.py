@@ -77,6 +77,10 @@ def test_a_breathing_cell_does_not_look_like_a_jump():
     scale = (1 + 0.05 * np.sin(np.arange(300)))[:, None, None]
     breathing = replace(plain, positions=(plain.positions + 60.0) * scale, cells=plain.cells * scale)
     assert analyse_run(breathing, SETTINGS).n_frames == 300
+    # Ten cells away it carries atoms by half a cell, which none of them moves.
+    far = replace(plain, positions=(plain.positions + 600.0) * scale, cells=plain.cells * scale)
+    assert np.abs(np.diff(far.positions, axis=0)).max() > 0.5 * plain.cells[0, 0, 0]
+    assert analyse_run(far, SETTINGS).n_frames == 300
 
 
 @pytest.mark.parametrize("frame", [0, 1023, 1024, 2199])

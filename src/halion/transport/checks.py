@@ -117,10 +117,11 @@ class _Steps:
     def _look(self, first: int, block: FloatArray) -> None:
         steps = np.diff(block, axis=0)
         self._moved[first : first + len(steps)] = np.any(steps, axis=2).mean(axis=1)
-        inverse = np.linalg.inv(self._trajectory.cells[first : first + len(steps)])
+        inverse = np.linalg.inv(self._trajectory.cells[first : first + len(block)])
         # No step is a larger part of the cell than this; most trajectories stay far below half of it.
         if np.abs(steps).max() * np.abs(inverse).sum(axis=1).max() > _LONGEST_STEP:
-            parts = np.abs(steps @ inverse).max(axis=(1, 2))
+            # In fractions of the cell: far from the origin a breathing cell carries atoms along.
+            parts = np.abs(np.diff(block @ inverse, axis=0)).max(axis=(1, 2))
             k = int(np.argmax(parts))
             self._largest = max(self._largest, (float(parts[k]), first + k))
 
