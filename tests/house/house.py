@@ -37,6 +37,7 @@ ROOT_MODULES = (
     "progress",
     "records",
     "settings",
+    "settings_campaign",
     "settings_learning",
     "study_file",
     "units",
