@@ -15,6 +15,10 @@ The last model (halion-LYCB-800K; 132 of these frames, those `again` at 800 K am
 
     python data/LYCB-PBE/make.py last --folder build/LYCB
 
+Later labels (extra.extxyz): the first 29 frames of `again --rounds 600`, and end members at rest in both phases:
+
+    python data/LYCB-PBE/make.py rest --folder build/LYCB --model halion-LYCB-800K
+
 Test sets, with the model of the last round but one:
 
     python data/LYCB-PBE/make.py test --folder build/LYCB --model MODEL.pth.tar
@@ -250,6 +254,25 @@ def rest(base: Atoms, x: float, seed: int, phase: str, potential: Potential) -> 
     return Frame(atoms=relaxed, group=f"{phase}-x{x:g}")
 
 
+def at_rest(folder: Path, model: str, labeller: GpawLabeller) -> None:
+    """Both end members in both phases, relaxed; C2/m also 4 % smaller and 5 % larger."""
+    potential, frames = load_potential(model), []
+    chloride, bromide = ranked(PARENTS["LYC"]), ranked(PARENTS["LYB"])
+    bases = [("C2/m", bromide[0], (1.0, 0.96, 1.05)), *(("P-3m1", chloride[k], (1.0,)) for k in (0, 1, 3, 4))]
+    for k, (phase, base, scales) in enumerate(bases):
+        for halide in HALIDES:
+            atoms = base.copy()
+            if halide not in base.symbols:
+                atoms.symbols = [halide if symbol in HALIDES else symbol for symbol in base.symbols]
+                atoms.set_cell(atoms.cell * (1.05 if halide == "Br" else 0.95), scale_atoms=True)
+            relaxed = relax(atoms, potential, RankingSettings(max_steps=400)).atoms
+            for scale in scales:
+                one = relaxed.copy()
+                one.set_cell(one.cell * scale ** (1 / 3), scale_atoms=True)
+                frames.append(Frame(atoms=one, group=f"{phase}-Li3Y{halide}6-rest-{k}"))
+    publish(folder, "rest", label_frames(frames, labeller, folder / "L" / "rest").labelled)
+
+
 def publish(folder: Path, name: str, labelled: tuple[LabelledFrame, ...]) -> None:
     write_labels(folder / f"test-{name}.extxyz", labelled)
     print(name, len(read_labels(folder / f"test-{name}.extxyz")), "labels")
@@ -257,7 +280,7 @@ def publish(folder: Path, name: str, labelled: tuple[LabelledFrame, ...]) -> Non
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("train", "again", "last", "test"))
+    parser.add_argument("what", choices=("train", "again", "last", "rest", "test"))
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--rounds", default="200,400,600")
     parser.add_argument("--model", default="halion-LYCB-600K")
@@ -268,6 +291,8 @@ def main() -> None:
         train(options.folder, rounds, labeller)
     elif options.what == "last":
         last(options.folder)
+    elif options.what == "rest":
+        at_rest(options.folder, options.model, labeller)
     elif options.what == "again":
         again(options.folder, rounds, options.model, labeller)
     else:
