@@ -66,8 +66,8 @@ def row(material: str, name: str, folder: Path, length_ps: float) -> str:
     head = f"| {material} | {name} | {at_rest:.1f} | {first:.1f} | {last:.1f} | {strain:.1f} |"
     try:
         found = analyse_run(run, TransportSettings())
-    except TrajectoryError:  # fractional coordinates mean nothing in a cell that has been sheared many times over
-        return f"{head} - | flows: the cell is sheared without end |"
+    except TrajectoryError:  # half a cell between two frames: fractional coordinates mean nothing any more
+        return f"{head} - | {'flows: the cell is sheared without end' if strain > 1 else 'cannot be followed'} |"
     at_end = {element: float(msd[-1]) for element, msd in found.framework_msd.items()}
     shown = ", ".join(f"{element} {value:.1f}" for element, value in at_end.items())
     return f"{head} {shown} | {'melted' if found.verdict == 'melted' else 'holds'} |"

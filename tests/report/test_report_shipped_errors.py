@@ -52,7 +52,7 @@ def test_a_study_with_a_shipped_potential_shows_its_errors(tmp_path):
         rows = list(csv.DictReader(handle))
     shown = [one for one in SHOWN["errors"] if one["potential"] in ("chgnet-0.3.0", "halion-LYCB-800K")]
     assert [float(row["Forces (meV/Å)"]) for row in rows] == [one["force_mae"] for one in shown]
-    assert len(rows) == 4 and "halion evaluate data/LYCB-PBE/test-mixed.extxyz" in page
+    assert len(rows) == 6 and "halion evaluate data/LYCB-PBE/test-mixed.extxyz" in page
 
 
 @pytest.mark.parametrize("name", ["chgnet", "halion-LYCB-800K+d3", "/somewhere/model.pth.tar"])

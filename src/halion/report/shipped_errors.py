@@ -22,6 +22,7 @@ _PRETRAINED = "chgnet-0.3.0"
 _SETS = {
     "LYCB-PBE/test-mixed": "mixed halides, x = 1.5, 3, 4.5; 300 to 700 K",
     "LYCB-PBE/test-ends": "end members, other orderings; 300 to 700 K",
+    "LYCB-PBE/test-equilibrium": "relaxed cells, x = 0 to 6, both phases",
 }
 _COLUMNS = (
     ("energy_shifted_mae", "Energy, shifted (meV/atom)", 1),
