@@ -11,13 +11,19 @@ More frames of the same parents with the model of the last round, 200 and 400 K 
 
     python data/LYCB-PBE/make.py again --folder build/LYCB --rounds 800,600,400,200 --model MODEL.pth.tar
 
-The last model (halion-LYCB-800K; 132 of these frames, those `again` at 800 K among them):
+The last round of the study's kind (halion-LYCB-800K; 132 of these frames, of `again` the first 12 of each
+trajectory at 800 K):
 
     python data/LYCB-PBE/make.py last --folder build/LYCB
 
-Later labels (extra.extxyz): the first 29 frames of `again --rounds 600`, and end members at rest in both phases:
+End members at rest in both phases, and mixtures that no test set holds:
 
     python data/LYCB-PBE/make.py rest --folder build/LYCB --model halion-LYCB-800K
+    python data/LYCB-PBE/make.py mixtures --folder build/LYCB --model halion-LYCB-800K
+
+The model of all labels (halion-LYCB):
+
+    python data/LYCB-PBE/make.py all --folder build/LYCB
 
 Test sets, with the model of the last round but one:
 
@@ -27,13 +33,12 @@ Test sets, with the model of the last round but one:
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from ase import Atoms
-from ase.spacegroup import crystal
+from cells import BINARIES, HALIDES, binaries, mixed, ranked
 
-from halion.crystal import load_crystal
 from halion.dynamics import equilibrate_batch, open_trajectory, produce_batch
 from halion.errors import HalionError
 from halion.labels import (
@@ -47,61 +52,23 @@ from halion.labels import (
     read_labels,
     write_labels,
 )
-from halion.orderings import choose_composition, enumerate_orderings, exclusion_distances
 from halion.potentials import Potential, load_potential
-from halion.ranking import rank_orderings, relax
+from halion.ranking import relax
 from halion.settings import DynamicsSettings, RankingSettings
 from halion.settings_learning import LabelSettings, TrainingSettings
 from halion.training import finetune
 
-HALIDES = ("Cl", "Br")
 PARENTS = {"LYC": "Li3YCl6", "LYB": "Li3YBr6"}
 TRAINED_RANKS, TESTED_RANK = (1, 2), 3
 FRAMES_PER_TRAJECTORY = 6
-FRAMES_AGAIN = {200: 12, 400: 14, 600: 14, 800: 12}  # per trajectory
-HOT_K, BAR_GPA, TEN_KBAR_GPA = 600, 1e-4, 1.0
-TEST_TEMPERATURES_K = tuple(range(300, 701, 50))
-MIXED_X = (1.5, 3.0, 4.5)
-# Volumes per atom between which a mixed cell starts, Angstrom^3: the fine-tuned model's own at rest.
-VOLUME_OF_CL, VOLUME_OF_BR = 23.6, 29.0
-
-
-def ranked(name: str) -> list[Atoms]:
-    """Orderings of the refined cell by the energy of relaxed pretrained CHGNet."""
-    refined = load_crystal(name)
-    composition = choose_composition(refined, (1, 1, 1))
-    orderings = enumerate_orderings(
-        refined, composition, exclusions=exclusion_distances(refined, 2.5), limit=10_000
-    )
-    table = rank_orderings(orderings, load_potential("chgnet"), RankingSettings(relax_best=10, control=0))
-    return [row.relaxation.atoms for row in table.rows]
-
-
-def binaries() -> list[Frame]:
-    """LiCl, LiBr, YCl3 and YBr3 at rest in pretrained CHGNet, and each strained and shaken twice."""
-    cells = {
-        "LiCl": (["Li", "Cl"], [(0, 0, 0), (0.5, 0.5, 0.5)], 225, [5.13] * 3 + [90] * 3),
-        "LiBr": (["Li", "Br"], [(0, 0, 0), (0.5, 0.5, 0.5)], 225, [5.50] * 3 + [90] * 3),
-        "YCl3": (
-            ["Y", "Cl", "Cl"],
-            [(0, 0.166, 0), (0.211, 0, 0.247), (0.229, 0.179, 0.760)],
-            12,
-            [6.92, 11.94, 6.44, 90, 111.0, 90],
-        ),
-        "YBr3": (["Y", "Br"], [(0, 0, 1 / 3), (0.3333, 0.0, 0.0833)], 148, [7.072, 7.072, 19.15, 90, 90, 120]),
-    }
-    rng, potential, frames = np.random.default_rng(3), load_potential("chgnet"), []
-    for name, (symbols, basis, group, cell) in cells.items():
-        start = crystal(symbols, basis, spacegroup=group, cellpar=cell, primitive_cell=True)
-        rest = relax(start, potential, RankingSettings(max_steps=600)).atoms
-        for k, stretch in enumerate((0.0, -0.02, 0.03)):
-            atoms = rest.copy()
-            if k:
-                strain = np.eye(3) * (1 + stretch) + rng.normal(0, 0.01, (3, 3))
-                atoms.set_cell(atoms.cell.array @ strain, scale_atoms=True)
-                atoms.positions += rng.normal(0, 0.08, atoms.positions.shape)
-            frames.append(Frame(atoms=atoms, group=f"{name}-{k}"))
-    return frames
+FRAMES_AGAIN = {200: 12, 400: 14, 600: 14, 800: 20}  # per trajectory
+FRAMES_OF_MIXTURES = 3  # the same
+FRAMES_OF_LAST = 12  # the same, at the highest temperature, that halion-LYCB-800K learned from
+HELD_OUT = ("LYC-2-600K", "LYB-2-400K")
+HOT_K, HOTTEST_K, BAR_GPA, TEN_KBAR_GPA = 600, 800, 1e-4, 1.0
+TEST_TEMPERATURES_K, TESTED_TWICE_K = tuple(range(300, 701, 50)), (400, 600)
+MIXED_X = (1.5, 3.0, 4.5)  # tested, never trained
+TRAINED_X, TRAINED_MIXTURES_K = (1, 2, 4, 5), (300, 500, 700)
 
 
 def dynamics(temperature_k: float, *, npt_ps: float, nvt_ps: float, production_ps: float) -> DynamicsSettings:
@@ -172,8 +139,8 @@ def train(folder: Path, temperatures_k: list[float], labeller: GpawLabeller) -> 
 
 
 def again(folder: Path, temperatures_k: list[float], model: str, labeller: GpawLabeller) -> None:
+    """The hottest frames that come first end in train.extxyz, all others in more.extxyz."""
     cells = {f"{n}-{r}": ranked(name)[r - 1] for n, name in PARENTS.items() for r in TRAINED_RANKS}
-    labels = list(read_labels(folder / "train.extxyz"))
     for temperature in temperatures_k:
         settings = dynamics(temperature, npt_ps=8, nvt_ps=0, production_ps=10).model_copy(
             update={
@@ -189,39 +156,49 @@ def again(folder: Path, temperatures_k: list[float], model: str, labeller: GpawL
         n = FRAMES_AGAIN[round(temperature)]
         each = [furthest(run, f"{name}-{temperature:g}K-2", temperature, n) for name, run in runs.items()]
         frames = [frame for of_one in zip(*each, strict=True) for frame in of_one]
-        labels += label_frames(frames, labeller, folder / "L" / f"{temperature:g}-again").labelled
-    write_labels(folder / "train.extxyz", labels)
+        labels = label_frames(frames, labeller, folder / "L" / f"{temperature:g}-again").labelled
+        first = FRAMES_OF_LAST * len(each) if temperature == HOTTEST_K else 0
+        add(folder / "train.extxyz", labels[:first])
+        add(folder / "more.extxyz", labels[first:])
 
 
-def last(folder: Path) -> None:
+def mixtures(folder: Path, model: str, labeller: GpawLabeller) -> None:
+    """C2/m at x that no test set holds, and two cells of P-3m1."""
+    chloride, bromide = ranked(PARENTS["LYC"])[0], ranked(PARENTS["LYB"])[0]
+    starts = {
+        f"LYCB-{x}-{t}K-train": (mixed(bromide, x, 500 + x), float(t))
+        for t in TRAINED_MIXTURES_K
+        for x in TRAINED_X
+    }
+    starts |= {f"LYCB-t{x}-500K-train": (mixed(chloride, x, 600 + x), 500.0) for x in (2, 4)}
+    settings = dynamics(300.0, npt_ps=4, nvt_ps=0, production_ps=3)
+    settings = settings.model_copy(update={"store_every_steps": 20, "seed": 211})
+    runs = moved(folder / "md-mixtures", starts, load_potential(model), settings)
+    each = [furthest(run, n, starts[n][1], FRAMES_OF_MIXTURES) for n, run in runs.items()]
+    frames = [frame for of_one in zip(*each, strict=True) for frame in of_one]
+    add(folder / "more.extxyz", label_frames(frames, labeller, folder / "L" / "mixtures").labelled)
+
+
+def add(path: Path, labelled: Sequence[LabelledFrame]) -> None:
+    if labelled:
+        write_labels(path, [*(read_labels(path) if path.exists() else ()), *labelled])
+
+
+def learn(folder: Path, name: str, files: Sequence[str]) -> None:
     """All blocks free; the weights of the loss were chosen by the errors on 30 held-out frames; 12 are held out."""
-    every = read_labels(folder / "train.extxyz")
-    labels = [one for one in every if one.frame.temperature_k is not None]
-    held_out = {"LYC-2-600K", "LYB-2-400K"}
+    every = [one for file in files for one in read_labels(folder / file)]
+    references = [one for one in every if one.frame.group.split("-")[0] in BINARIES]
+    labels = [one for one in every if one not in references]
     done = finetune(
-        [one for one in labels if one.frame.group not in held_out],
-        [one for one in labels if one.frame.group in held_out],
-        folder / "T" / "last",
+        [one for one in labels if one.frame.group not in HELD_OUT],
+        [one for one in labels if one.frame.group in HELD_OUT],
+        folder / "T" / name,
         TrainingSettings(
             epochs=30, patience=30, learning_rate=2e-3, forces_weight=6.0, stress_weight=0.4, frozen=()
         ),
-        references=[one for one in every if one.frame.temperature_k is None],
+        references=references,
     )
     print(done.checkpoint, done.best)
-
-
-def mixed(base: Atoms, x: float, seed: int) -> Atoms:
-    """Halides of an ordered cell drawn anew for Li3YCl(6-x)Br(x), the cell scaled to the volume between."""
-    places = np.flatnonzero(np.isin(base.symbols, HALIDES))
-    bromine = set(np.random.default_rng(seed).permutation(places)[: round(x / 6 * len(places))].tolist())
-    symbols = [
-        ("Br" if i in bromine else "Cl") if symbol in HALIDES else symbol
-        for i, symbol in enumerate(base.get_chemical_symbols())
-    ]
-    atoms = Atoms(symbols, positions=base.positions, cell=base.cell, pbc=True)
-    volume = (VOLUME_OF_BR * x + VOLUME_OF_CL * (6 - x)) / 6
-    atoms.set_cell(atoms.cell * (volume / (base.get_volume() / len(base))) ** (1 / 3), scale_atoms=True)
-    return atoms
 
 
 def test(folder: Path, model: str, labeller: GpawLabeller) -> None:
@@ -238,15 +215,22 @@ def test(folder: Path, model: str, labeller: GpawLabeller) -> None:
     for name, ours in starts.items():
         frames = []
         for run, path in moved(folder / "test" / name, ours, potential, settings).items():
-            last = gather_frames([open_trajectory(path)])
-            atoms = last.atoms(last.n_frames - 1)
-            atoms.wrap()
-            frames.append(Frame(atoms=atoms, group=run, temperature_k=ours[run][1]))
+            frames.append(one_frame(path, 1.0, run, ours[run][1]))
+            if name == "ends" and ours[run][1] in TESTED_TWICE_K:
+                frames.append(one_frame(path.parent / "eq" / "npt", 2 / 3, run, ours[run][1]))
         publish(folder, name, label_frames(frames, labeller, folder / "L" / f"test-{name}", at_once=2).labelled)
     frames = [rest(bromide[1 if k % 2 else 2], k / 2, 200 + k, "C2/m", potential) for k in range(13)]
     frames += [rest(chloride[TESTED_RANK - 1], k, 300 + k, "P-3m1", potential) for k in range(7)]
     found = label_frames(frames, labeller, folder / "L" / "test-equilibrium", at_once=2)
     publish(folder, "equilibrium", found.labelled)
+
+
+def one_frame(path: Path, share: float, group: str, temperature_k: float) -> Frame:
+    """The frame at this share of a trajectory."""
+    frames = gather_frames([open_trajectory(path)])
+    atoms = frames.atoms(min(int(frames.n_frames * share), frames.n_frames - 1))
+    atoms.wrap()
+    return Frame(atoms=atoms, group=group, temperature_k=temperature_k)
 
 
 def rest(base: Atoms, x: float, seed: int, phase: str, potential: Potential) -> Frame:
@@ -270,7 +254,7 @@ def at_rest(folder: Path, model: str, labeller: GpawLabeller) -> None:
                 one = relaxed.copy()
                 one.set_cell(one.cell * scale ** (1 / 3), scale_atoms=True)
                 frames.append(Frame(atoms=one, group=f"{phase}-Li3Y{halide}6-rest-{k}"))
-    publish(folder, "rest", label_frames(frames, labeller, folder / "L" / "rest").labelled)
+    add(folder / "more.extxyz", label_frames(frames, labeller, folder / "L" / "rest").labelled)
 
 
 def publish(folder: Path, name: str, labelled: tuple[LabelledFrame, ...]) -> None:
@@ -280,23 +264,23 @@ def publish(folder: Path, name: str, labelled: tuple[LabelledFrame, ...]) -> Non
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("train", "again", "last", "rest", "test"))
+    parser.add_argument("what", choices=("train", "again", "last", "rest", "mixtures", "all", "test"))
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--rounds", default="200,400,600")
     parser.add_argument("--model", default="halion-LYCB-600K")
     options = parser.parse_args()
-    labeller = GpawLabeller(LabelSettings())
+    folder, model, labeller = options.folder, options.model, GpawLabeller(LabelSettings())
     rounds = [float(word) for word in options.rounds.split(",")]
-    if options.what == "train":
-        train(options.folder, rounds, labeller)
-    elif options.what == "last":
-        last(options.folder)
-    elif options.what == "rest":
-        at_rest(options.folder, options.model, labeller)
-    elif options.what == "again":
-        again(options.folder, rounds, options.model, labeller)
-    else:
-        test(options.folder, options.model, labeller)
+    steps = {
+        "train": lambda: train(folder, rounds, labeller),
+        "again": lambda: again(folder, rounds, model, labeller),
+        "last": lambda: learn(folder, "last", ["train.extxyz"]),
+        "rest": lambda: at_rest(folder, model, labeller),
+        "mixtures": lambda: mixtures(folder, model, labeller),
+        "all": lambda: learn(folder, "all", ["train.extxyz", "more.extxyz"]),
+        "test": lambda: test(folder, model, labeller),
+    }
+    steps[options.what]()
 
 
 if __name__ == "__main__":
