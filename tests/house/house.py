@@ -39,6 +39,7 @@ ROOT_MODULES = (
     "settings",
     "settings_campaign",
     "settings_learning",
+    "settings_site",
     "study_file",
     "units",
 )

@@ -9,7 +9,7 @@ from halion.crystal import DisorderedCrystal
 from halion.errors import PhysicsRefusal
 from halion.progress import Stop
 from halion.settings import StudySettings
-from halion.study.engine import LocalEngine
+from halion.study.engine import Engine
 from halion.study.observe import StatusBoard
 from halion.study.run_folder import RunFolder
 from halion.study.step import Step
@@ -39,16 +39,18 @@ def refusal_of(step: Step) -> str:
 
 def run_steps(
     context: Context,
-    engine: LocalEngine,
+    engine: Engine,
     job: Callable[..., None],
     steps: Sequence[Step],
     watch: Callable[[], None],
 ) -> None:
-    """One job per step on processors; on a GPU one job for all, whose batch fills it."""
+    """One job per step on processors; on GPUs one job for each device, whose batch fills it."""
     waiting = [step.begin().folder for step in steps if not step.is_done]
     watch()
     if waiting:
-        is_one_batch = context.settings.machine.device == "cuda"
-        groups = [waiting] if is_one_batch else [[folder] for folder in waiting]
+        n = len(waiting)
+        if context.settings.machine.device == "cuda":
+            n = min(n, engine.devices)
+        groups = [waiting[k::n] for k in range(n)]
         engine.run(job, groups, watch=watch, stop=context.stop)
     watch()

@@ -1,8 +1,8 @@
-"""Worker processes on this machine, behind one small interface: run these jobs, tell me how they go.
+"""What runs the jobs of a study, behind one small interface; by default worker processes on this machine.
 
-A job is a function of this package and the folders of its steps; everything else it reads there. Workers ignore
-Ctrl-C (the driver asks them to stop between two steps of their work) and die with their driver, so that no
-orphan writes into a run folder.
+A job is a function of this package and the folders of its steps; everything else it reads there. Local workers
+ignore Ctrl-C (the driver asks them to stop between two steps of their work) and die with their driver, so that no
+orphan writes into a run folder. Workers on a cluster: cluster.py.
 """
 
 from __future__ import annotations
@@ -13,22 +13,60 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 from halion.cores import usable_cores
 from halion.errors import EngineError, Interrupted, PhysicsRefusal
-from halion.progress import Stop
+from halion.progress import Stop, never
+from halion.settings import MachineSettings
 
-__all__ = ["Job", "LocalEngine", "default_workers", "stop_requested"]
+__all__ = ["Engine", "EngineMaker", "Job", "LocalEngine", "default_workers", "local_engine", "obey", "stop_requested", "stopped_at"]
 
 Job = Callable[..., None]  # of one folder or more
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _POLL_S = 0.5
-_stop_event: Event | None = None
+_stop: Stop = never
+
+
+class Engine(Protocol):
+    """What runs jobs.
+
+    Attributes:
+        devices: accelerators that work at once: into so many batches the work for them is split.
+    """
+
+    devices: int
+
+    def run(self, job: Job, groups: Sequence[Sequence[Path]], *, watch: Callable[[], None], stop: Stop) -> None:
+        """Run a job for each group of step folders; a refusal by physics ends one job, any other error all.
+
+        Args:
+            job: a module-level function of the folders of a group, one argument each.
+            groups: step folders with their inputs written, those of one job together.
+            watch: called about twice a second.
+            stop: when it says True, the jobs are asked to stop and `Interrupted` is raised.
+        Raises:
+            Interrupted: stopped on request; resumable.
+            EngineError: a worker process died.
+            HalionError: the first error of a job.
+        """
+        ...
+
+
+# From the settings of the machine and the run folder, which is held by then.
+EngineMaker = Callable[[MachineSettings, Path], AbstractContextManager[Engine]]
+
+
+def local_engine(machine: MachineSettings, folder: Path) -> AbstractContextManager[Engine]:
+    """Worker processes of this machine, as many as the settings say or its cores allow."""
+    workers = machine.workers or default_workers(machine.threads_per_worker)
+    return LocalEngine(workers=workers, threads_per_worker=machine.threads_per_worker)
 
 
 def default_workers(threads_per_worker: int = 1) -> int:
@@ -38,12 +76,17 @@ def default_workers(threads_per_worker: int = 1) -> int:
 
 def stop_requested() -> bool:
     """Asked by jobs between two steps of their work: True when the driver wants them to stop."""
-    return _stop_event is not None and _stop_event.is_set()
+    return _stop()
+
+
+def obey(stop: Stop) -> None:
+    """What `stop_requested` of this process says from now on."""
+    global _stop  # the one piece of process-wide state: what asks to stop cannot be passed with each job
+    _stop = stop
 
 
 def _begin_worker(event: Event, driver: int) -> None:
-    global _stop_event  # the one piece of process-wide state: the event cannot be passed with each job
-    _stop_event = event
+    obey(event.is_set)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if sys.platform == "linux":
@@ -53,8 +96,19 @@ def _begin_worker(event: Event, driver: int) -> None:
             os._exit(1)
 
 
+def stopped_at(groups: Sequence[Sequence[Path]]) -> Interrupted:
+    """What a run that was asked to stop raises."""
+    return Interrupted(
+        "stopped on request; everything up to the last step is stored",
+        where=str(groups[0][0].parent) if groups else "",
+        fix="type the same command again: it goes on from there",
+    )
+
+
 class LocalEngine:
     """A pool of worker processes on this machine; use as a context manager."""
+
+    devices = 1
 
     def __init__(self, *, workers: int, threads_per_worker: int) -> None:
         self._workers, self._threads = workers, threads_per_worker
@@ -84,18 +138,7 @@ class LocalEngine:
                 os.environ[name] = value
 
     def run(self, job: Job, groups: Sequence[Sequence[Path]], *, watch: Callable[[], None], stop: Stop) -> None:
-        """Run a job for each group of step folders; a refusal by physics ends one job, any other error all.
-
-        Args:
-            job: a module-level function of the folders of a group, one argument each.
-            groups: step folders with their inputs written, those of one job together.
-            watch: called about twice a second.
-            stop: when it says True, the jobs are asked to stop and `Interrupted` is raised.
-        Raises:
-            Interrupted: stopped on request; resumable.
-            EngineError: a worker process died.
-            HalionError: the first error of a job.
-        """
+        """See `Engine`."""
         pending: dict[Future[None], Path] = {
             self._pool.submit(job, *(str(folder) for folder in group)): group[0] for group in groups
         }
@@ -112,11 +155,7 @@ class LocalEngine:
         if first:
             raise first
         if stop():
-            raise Interrupted(
-                "stopped on request; everything up to the last step is stored",
-                where=str(groups[0][0].parent) if groups else "",
-                fix="type the same command again: it goes on from there",
-            )
+            raise stopped_at(groups)
 
     @staticmethod
     def _trouble(future: Future[None], folder: Path) -> BaseException | None:

@@ -14,7 +14,7 @@ from itertools import count
 from halion.settings import StudySettings
 from halion.study import motion
 from halion.study.context import Context, refusal_of, run_steps
-from halion.study.engine import LocalEngine
+from halion.study.engine import Engine
 from halion.study.inputs import dynamics_inputs
 from halion.study.jobs import extension_job, read_progress
 from halion.study.run_folder import RunFolder
@@ -70,7 +70,7 @@ def latest(folder: RunFolder, settings: StudySettings, steps: dict[float, Step])
     return current
 
 
-def extend(context: Context, engine: LocalEngine, steps: dict[float, Step]) -> None:
+def extend(context: Context, engine: Engine, steps: dict[float, Step]) -> None:
     """Finish the rounds that were planned; plan and run more until target or budget, unless a run was refused."""
     folder, settings = context.folder, context.settings
     planned = list(rounds(folder, settings, steps))
@@ -159,7 +159,7 @@ def _longer(
     )
 
 
-def _run(context: Context, engine: LocalEngine, wanted: Round) -> None:
+def _run(context: Context, engine: Engine, wanted: Round) -> None:
     def watch() -> None:
         done, texts = 0.0, []
         for kelvin, step in wanted.steps.items():

@@ -16,7 +16,7 @@ from halion.ranking import Ranking
 from halion.records import from_record, to_record
 from halion.settings import StudySettings, TransportSettings
 from halion.study.context import Context, refusal_of, run_steps
-from halion.study.engine import LocalEngine
+from halion.study.engine import Engine
 from halion.study.inputs import dynamics_inputs
 from halion.study.jobs import dynamics_job, read_progress
 from halion.study.run_folder import RunFolder
@@ -61,7 +61,7 @@ def dynamics_steps(folder: RunFolder, settings: StudySettings, table: Ranking) -
     }
 
 
-def dynamics(context: Context, engine: LocalEngine, table: Ranking) -> dict[float, Step]:
+def dynamics(context: Context, engine: Engine, table: Ranking) -> dict[float, Step]:
     """Equilibrate and run every temperature; the steps hold the trajectories."""
     steps = dynamics_steps(context.folder, context.settings, table)
     wanted = context.settings.dynamics

@@ -21,7 +21,7 @@ from halion.settings import StudySettings
 from halion.study import extension, motion, structures
 from halion.study.caveats import caveats_of, known_change_k
 from halion.study.context import Context, refusal_of
-from halion.study.engine import LocalEngine, default_workers
+from halion.study.engine import EngineMaker, local_engine
 from halion.study.inputs import crystal_of
 from halion.study.observe import Observer, StatusBoard, unobserved
 from halion.study.provenance import record_session
@@ -33,7 +33,12 @@ __all__ = ["collect_results", "report_study", "run_study"]
 
 
 def run_study(
-    settings: StudySettings, folder: Path | str, *, observe: Observer = unobserved, stop: Stop = never
+    settings: StudySettings,
+    folder: Path | str,
+    *,
+    observe: Observer = unobserved,
+    stop: Stop = never,
+    engine: EngineMaker = local_engine,
 ) -> StudyResults:
     """Run a study, or go on with it: finished steps are read back, trajectories continue where they stopped.
 
@@ -42,6 +47,7 @@ def run_study(
         folder: the run folder; created if absent.
         observe: told the progress of each stage.
         stop: asked about twice a second; True stops cleanly.
+        engine: what relaxations and dynamics run on: processes of this machine, or `cluster_engine`.
     Returns:
         the results; the report lies in `folder/report/report.html`.
     Raises:
@@ -57,7 +63,7 @@ def run_study(
         board = StatusBoard(run_folder, observe)
         context = Context(folder=run_folder, settings=settings, crystal=crystal, board=board, stop=stop)
         with _ending_told(board):
-            potentials = _run_stages(context)
+            potentials = _run_stages(context, engine)
             record_session(run_folder, settings, began=began, potentials=potentials)
             results = collect_results(run_folder)
             write_report(results, run_folder.path / "report")
@@ -82,10 +88,8 @@ def _ending_told(board: StatusBoard) -> Iterator[None]:
     board.write("done")
 
 
-def _run_stages(context: Context) -> dict[str, str]:
-    machine = context.settings.machine
-    workers = machine.workers or default_workers(machine.threads_per_worker)
-    with LocalEngine(workers=workers, threads_per_worker=machine.threads_per_worker) as engine:
+def _run_stages(context: Context, make_engine: EngineMaker) -> dict[str, str]:
+    with make_engine(context.settings.machine, context.folder.path) as engine:
         found = structures.orderings(context)
         relaxed = structures.relaxations(context, engine, found)
         table = structures.ranking(context, found, relaxed)

@@ -19,7 +19,7 @@ from halion.ranking import Candidate, Ranking, RefusedOrdering, Relaxation, Sele
 from halion.records import from_record, to_record
 from halion.settings import StudySettings
 from halion.study.context import Context, refusal_of, run_steps
-from halion.study.engine import LocalEngine
+from halion.study.engine import Engine
 from halion.study.inputs import ordering_inputs
 from halion.study.jobs import read_progress, relax_job
 from halion.study.orderings import make_orderings
@@ -60,7 +60,7 @@ def orderings(context: Context) -> OrderingSet:
     return found
 
 
-def relaxations(context: Context, engine: LocalEngine, found: OrderingSet) -> list[Relaxing]:
+def relaxations(context: Context, engine: Engine, found: OrderingSet) -> list[Relaxing]:
     """Round after round until the choice by electrostatic energy is good enough; the steps hold the results."""
     pairs: list[Relaxing] = []
     for n in itertools.count():
@@ -127,7 +127,7 @@ def _relaxation_steps(folder: RunFolder, settings: StudySettings, chosen: Sequen
     ]
 
 
-def _relax(context: Context, engine: LocalEngine, steps: Sequence[Step]) -> None:
+def _relax(context: Context, engine: Engine, steps: Sequence[Step]) -> None:
     def watch() -> None:
         running = [_fraction(step.folder) for step in steps if not step.is_done]
         done = sum(step.is_done for step in steps)
