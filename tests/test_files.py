@@ -123,6 +123,25 @@ def test_a_full_disk_is_told_and_loses_nothing(tmp_path, kind):
     assert not path.with_name("a.bin.part").exists()
 
 
+@pytest.mark.parametrize("call", ["replace", "fsync"])
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO])
+def test_a_file_system_that_fails_keeps_the_old_file(tmp_path, monkeypatch, call, number):
+    """Network file systems fail in calls that local ones never fail in."""
+    path = write_text(tmp_path / "a.txt", "old")
+
+    def fail(*_):
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, call, fail)
+        with pytest.raises(OSError, match=os.strerror(number)):
+            write_text(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+    write_text(path, "new")
+    assert path.read_text() == "new"
+
+
 def test_this_process_has_no_such_limit():
     # Otherwise the test above would prove nothing about the limit it sets itself.
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] in (resource.RLIM_INFINITY, -1)

@@ -54,7 +54,9 @@ class PoolSettings(Settings):
     def _are_options(cls, given: tuple[str, ...]) -> tuple[str, ...]:
         for one in given:
             if not one.startswith("-") or "\n" in one:
-                raise ValueError(f"an option of sbatch begins with a dash, as in --constraint=a100; got '{one[:40]}'")
+                raise ValueError(
+                    f"an option of sbatch begins with a dash, as in --constraint=a100; got '{one[:40]}'"
+                )
         return given
 
     @field_validator("partition", "account", "qos")
@@ -103,12 +105,13 @@ def read_site(path: Path | str) -> SiteSettings:
     Checked by tests/test_settings_site.py.
     """
     path = Path(path)
-    values = read_values(path)
+    fix = "docs/cluster.md has site files to start from"
+    values = read_values(path, "site", fix)
     if not isinstance(values, dict):
         raise SettingsError(
             f"a site file holds keys and values, this holds {type(values).__name__}",
             where=str(path),
-            fix="docs/cluster.md has site files to start from",
+            fix=fix,
         )
     refuse_unknown_keys(SiteSettings, values, str(path))
     labels = values.get("labels")

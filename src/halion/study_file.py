@@ -152,8 +152,12 @@ def read_settings(path: Path | str, overrides: dict[str, Any] | None = None) -> 
     return resolve(values, where=str(path))
 
 
-def read_values(path: Path) -> Any:
-    """What a study file says, as plain values.
+def read_values(
+    path: Path,
+    kind: str = "study",
+    fix: str = "halion init study.yaml   (writes a commented study file to start from)",
+) -> Any:
+    """What a study file says, or another file of settings, as plain values.
 
     Raises:
         SettingsError: the file is missing, or is no YAML.
@@ -161,17 +165,11 @@ def read_values(path: Path) -> Any:
     try:
         return plain_values(read_text(path))
     except FileNotFoundError as error:
-        raise SettingsError(
-            "there is no such study file",
-            where=str(path),
-            fix=f"halion init {path}   (writes one to start from)",
-        ) from error
+        fix = f"halion init {path}   (writes one to start from)" if kind == "study" else fix
+        raise SettingsError(f"there is no such {kind} file", where=str(path), fix=fix) from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SettingsError(
-            f"this is not a YAML study file: {' '.join(str(error).split())}",
-            where=str(path),
-            fix="halion init study.yaml   (writes a commented study file to start from)",
-        ) from error
+        said = " ".join(str(error).split())
+        raise SettingsError(f"this is not a YAML {kind} file: {said}", where=str(path), fix=fix) from error
 
 
 def merged_values(values: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 
 import pytest
 
@@ -192,3 +193,32 @@ def test_root_modules_have_tests(module):
     tests = SOURCE.parents[1] / "tests"
     told_elsewhere = {"arrays": "names of types alone", "progress": "interfaces alone"}
     assert (tests / f"test_{module}.py").exists() or module in told_elsewhere
+
+
+def test_nothing_is_unpickled():
+    """Files are data: torch reads weights alone, numpy no objects, and pickle is used by nobody."""
+
+    def calls(node: ast.AST) -> str:
+        return ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+
+    wrong = []
+    for path in source_files():
+        for node in ast.walk(tree(path)):
+            name = calls(node)
+            keywords = {one.arg: ast.unparse(one.value) for one in node.keywords} if name else {}
+            is_torch = name == "torch.load" and keywords.get("weights_only") != "True"
+            is_numpy = keywords.get("allow_pickle", "False") != "False"
+            is_pickle = name.split(".")[0] in ("pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal")
+            if is_torch or is_numpy or is_pickle:
+                wrong.append(f"{shown(path)}:{node.lineno}")
+    assert not wrong
+
+
+def test_the_table_of_faults_names_tests_that_exist():
+    text = (SOURCE.parents[1] / "docs" / "faults.md").read_text()
+    path, named = "", 0
+    for found in re.findall(r"`(tests/[\w/]+\.py)?::(\w+)`", text):
+        path = found[0] or path
+        assert re.search(rf"^def {found[1]}\(", (SOURCE.parents[1] / path).read_text(), re.MULTILINE), found
+        named += 1
+    assert named > 40

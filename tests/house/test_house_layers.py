@@ -29,7 +29,7 @@ HEAVY = {
     "matplotlib": {"report"},
     "parsl": {"study"},
     # cli: `halion init` reads the fields of the settings
-    "pydantic": {"settings", "settings_campaign", "settings_learning", "study_file", "cli"},
+    "pydantic": {"settings", "settings_campaign", "settings_learning", "settings_site", "study_file", "cli"},
     "typer": {"cli"},
     "rich": {"cli"},
 }

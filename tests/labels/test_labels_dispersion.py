@@ -5,9 +5,8 @@ import pytest
 from ase import Atoms
 from label_cases import emt_labeller, frames, hot_cells
 
-from halion.cli.label_options import labeller_of
 from halion.errors import InputError
-from halion.labels import PotentialLabeller, label_frames, read_labels
+from halion.labels import PotentialLabeller, label_frames, labeller_of, read_labels
 from halion.labels.dispersion import LabellerWithDispersion
 from halion.potentials import PotentialFromAse
 from halion.potentials.dispersion import add_dispersion, mentions_dispersion

@@ -48,16 +48,19 @@ def _settings(source: str, overrides: StudyOverrides) -> CampaignSettings:
     return resolve_campaign(merged_values(read_values(path), given), where=source)
 
 
-def run_shown(source: str, overrides: StudyOverrides, folder: Path | None, *, as_json: bool) -> Shown:
+def run_shown(
+    source: str, overrides: StudyOverrides, folder: Path | None, *, site: Path | None = None, as_json: bool
+) -> Shown:
     """Run the series, or go on with it."""
     settings = _settings(source, overrides)
     folder = folder or default_folder(source)
 
     from halion.report.campaign import campaign_text
-    from halion.study import run_campaign
+    from halion.study import engine_of_site, run_campaign
 
+    engine = engine_of_site(site)
     with Watcher() as watcher, stop_on_signal() as stop:
-        results = run_campaign(settings, folder, observe=watcher, stop=stop)
+        results = run_campaign(settings, folder, observe=watcher, stop=stop, engine=engine)
     page = folder / "report" / "report.html"
     answered = any(member.summary and member.summary.conductivity for member in results.members)
     record: dict[str, Any] = {

@@ -16,11 +16,11 @@ from halion.cli.label_options import (
     Processes,
     Pseudopotentials,
     Teacher,
-    labeller_of,
+    labelling,
     section,
     words,
 )
-from halion.cli.options import AsJson, given, new_file
+from halion.cli.options import AsJson, Site, given, new_file
 from halion.cli.terminal import Shown, Table, Watcher, stop_on_signal
 from halion.errors import InputError
 
@@ -54,6 +54,7 @@ def command(
     pseudopotentials: Pseudopotentials = None,
     processes: Processes = None,
     at_once: AtOnce = None,
+    site: Site = None,
     mp2020: Annotated[
         bool, typer.Option("--mp2020", help="Of import: energies with the Materials Project's corrections of 2020.")
     ] = False,
@@ -80,11 +81,9 @@ def command(
 
     from halion.labels import label_frames
 
-    labeller = labeller_of(settings)
-    with Watcher() as watcher, stop_on_signal() as stop:
-        found = label_frames(
-            wanted, labeller, folder, at_once=settings.at_once, progress=watcher.stage("labels"), stop=stop
-        )
+    with Watcher() as watcher, stop_on_signal() as stop, labelling(settings, site, folder, stop) as where:
+        labeller, at_once = where
+        found = label_frames(wanted, labeller, folder, at_once=at_once, progress=watcher.stage("labels"), stop=stop)
     text: list[str | Table] = [
         f"{len(found.labelled)} of {len(wanted)} frames have a label of {labeller.method}",
         *(f"failed: {why}" for why in found.failed.values()),

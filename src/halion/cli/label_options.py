@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -10,10 +11,14 @@ import typer
 from halion.errors import SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pydantic import BaseModel
 
     from halion.labels import Labeller
+    from halion.progress import Stop
     from halion.settings_learning import LabelSettings
+
 
 __all__ = [
     "AtOnce",
@@ -29,7 +34,7 @@ __all__ = [
     "Pseudopotentials",
     "Teacher",
     "TrainingDevice",
-    "labeller_of",
+    "labelling",
     "section",
     "words",
 ]
@@ -89,33 +94,23 @@ def words(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-def labeller_of(settings: LabelSettings) -> Labeller:
-    """The code that the settings ask for, with the dispersion that they ask for.
+@contextmanager
+def labelling(
+    settings: LabelSettings, site: Path | None, folder: Path, stop: Stop
+) -> Iterator[tuple[Labeller, int]]:
+    """The code that labels, here or on the machines of a site, and how many labels at once.
 
     Raises:
-        MissingDependency, InputError: it is not there, or lacks what it needs.
+        SettingsError: the site file cannot be used, or names no pool for labels.
+        MissingDependency, InputError: the code is not there, or lacks what it needs.
     """
-    if settings.dispersion == "d3bj":
-        from halion.labels.dispersion import LabellerWithDispersion
+    if site is None:
+        from halion.labels import labeller_of
 
-        return LabellerWithDispersion(_code_of(settings))
-    return _code_of(settings)
+        yield labeller_of(settings), settings.at_once
+        return
+    from halion.settings_site import read_site
+    from halion.study import ClusterLabeller
 
-
-def _code_of(settings: LabelSettings) -> Labeller:
-    if settings.code == "vasp":
-        from halion.labels.vasp import VaspLabeller
-
-        return VaspLabeller(settings)
-    if settings.code == "espresso":
-        from halion.labels.espresso import EspressoLabeller
-
-        return EspressoLabeller(settings)
-    if settings.code == "potential":
-        from halion.labels import PotentialLabeller
-        from halion.potentials import load_potential
-
-        return PotentialLabeller(load_potential(settings.potential))
-    from halion.labels import GpawLabeller
-
-    return GpawLabeller(settings)
+    with ClusterLabeller(settings, read_site(site), folder / "cluster", stop) as labeller:
+        yield labeller, labeller.at_once

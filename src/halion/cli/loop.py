@@ -18,16 +18,17 @@ from halion.cli.label_options import (
     Pseudopotentials,
     Teacher,
     TrainingDevice,
-    labeller_of,
+    labelling,
     section,
     words,
 )
-from halion.cli.options import AsJson, given, numbers
+from halion.cli.options import AsJson, Site, given, numbers
 from halion.cli.structures import read_ordered
 from halion.cli.terminal import Shown, Table, Watcher, stop_on_signal
 
 if TYPE_CHECKING:
-    from halion.settings_learning import LabelSettings, LoopSettings, TrainingSettings
+    from halion.labels import Labeller
+    from halion.settings_learning import LoopSettings, TrainingSettings
     from halion.study import LoopRound, LoopStudy
 
 __all__ = ["command"]
@@ -65,6 +66,7 @@ def command(
     pseudopotentials: Pseudopotentials = None,
     processes: Processes = None,
     at_once: AtOnce = None,
+    site: Site = None,
     device: TrainingDevice = None,
     as_json: AsJson = False,
 ) -> Shown:
@@ -91,19 +93,18 @@ def command(
         npt_ps=npt_ps,
         sampling_ps=sampling_ps,
     )
-    study = _study(
-        (parents, binaries or []),
-        name,
-        labels,
-        section(LoopSettings, rounds, "loop"),
-        section(TrainingSettings, given(epochs=epochs, device=device), "loop"),
-        words(mobile) or ("Li",),
-    )
-
     from halion.records import to_record
     from halion.study import run_loop
 
-    with Watcher() as watcher, stop_on_signal() as stop:
+    with Watcher() as watcher, stop_on_signal() as stop, labelling(labels, site, folder, stop) as where:
+        study = _study(
+            (parents, binaries or []),
+            name,
+            where,
+            section(LoopSettings, rounds, "loop"),
+            section(TrainingSettings, given(epochs=epochs, device=device), "loop"),
+            words(mobile) or ("Li",),
+        )
         done = run_loop(study, folder, observe=watcher, stop=stop)
     return Shown(record={"rounds": to_record(done)}, text=_text(done), as_json=as_json)
 
@@ -111,7 +112,7 @@ def command(
 def _study(
     paths: tuple[list[Path], list[Path]],
     name: str,
-    labels: LabelSettings,
+    labelling: tuple[Labeller, int],
     loop: LoopSettings,
     training: TrainingSettings,
     mobile: tuple[str, ...],
@@ -123,12 +124,12 @@ def _study(
     return LoopStudy(
         name=name,
         parents={path.stem: read_ordered(path) for path in parents},
-        labeller=labeller_of(labels),
+        labeller=labelling[0],
         loop=loop,
         training=training,
         references=[Frame(atoms=read_ordered(path), group=path.stem) for path in binaries],
         mobile=mobile,
-        at_once=labels.at_once,
+        at_once=labelling[1],
     )
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "AsJson",
     "Device",
     "Folder",
+    "Site",
     "csv_text",
     "existing_file",
     "given",
@@ -34,6 +35,10 @@ __all__ = [
     "two_elements",
 ]
 
+Site = Annotated[
+    Path | None,
+    typer.Option("--site", metavar="FILE", help="Work on the machines of a site file. (otherwise: on this one)"),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else.")]
 Potential = Annotated[
     str | None, typer.Option(metavar="NAME|PATH", help="Potential, or path of a checkpoint. (default: chgnet)")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from halion.cli.label_options import labeller_of, section
+from halion.cli.label_options import section
 from halion.cli.options import given, new_file
 from halion.cli.terminal import Shown, Table, Watcher, stop_on_signal
 from halion.errors import InputError, SettingsError
@@ -97,6 +97,7 @@ class Validation:
         return self._check(place, labeller, as_json=as_json)
 
     def _labeller(self) -> Labeller:
+        from halion.labels import labeller_of
         from halion.settings_learning import LabelSettings
 
         is_code = self.code in _CODES

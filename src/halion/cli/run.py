@@ -10,7 +10,7 @@ import typer
 
 from halion.cli import campaign
 from halion.cli import study_options as options
-from halion.cli.options import AsJson, Device
+from halion.cli.options import AsJson, Device, Site
 from halion.cli.terminal import Shown, Watcher, stop_on_signal
 from halion.errors import EXIT_DONE, EXIT_PHYSICS
 
@@ -33,6 +33,7 @@ def command(
     budget_ps: options.BudgetPs = None,
     seed: options.Seed = None,
     workers: options.Workers = None,
+    site: Site = None,
     device: Device = None,
     keys: options.SetKeys = None,
     as_json: AsJson = False,
@@ -53,15 +54,16 @@ def command(
         keys=tuple(keys or ()),
     )
     if campaign.is_campaign_source(source):
-        return campaign.run_shown(source, overrides, folder, as_json=as_json)
+        return campaign.run_shown(source, overrides, folder, site=site, as_json=as_json)
     settings = options.study_settings(source, overrides)
     folder = folder or options.default_folder(source)
 
     from halion.report import report_text
-    from halion.study import run_study
+    from halion.study import engine_of_site, run_study
 
+    engine = engine_of_site(site)
     with Watcher() as watcher, stop_on_signal() as stop:
-        results = run_study(settings, folder, observe=watcher, stop=stop)
+        results = run_study(settings, folder, observe=watcher, stop=stop, engine=engine)
     page = folder / "report" / "report.html"
     return Shown(
         record=_record(results, folder, page),

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from halion.labels.checks import energy_outliers
+from halion.labels.codes import labeller_of
 from halion.labels.gpaw import GpawLabeller, find_gpaw
 from halion.labels.kpoints import gamma_centred
 from halion.labels.relaxations import RelaxationLimits, Relaxations, relax_frames
@@ -41,6 +42,7 @@ __all__ = [
     "gamma_centred",
     "gather_frames",
     "label_frames",
+    "labeller_of",
     "read_labels",
     "relax_frames",
     "write_labels",

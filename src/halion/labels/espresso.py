@@ -91,7 +91,7 @@ class EspressoLabeller:
             place = folder / f"attempt-{attempt}"
             place.mkdir(parents=True, exist_ok=True)
             self._write(atoms, place, task, limits, rung)
-            start = time.time()
+            start = time.perf_counter()
             command = [*shlex.split(self._settings.command or "pw.x"), "-in", "pw.in"]
             try:
                 run_process(command, place, self._settings.time_limit_s)
@@ -101,7 +101,7 @@ class EspressoLabeller:
                 continue
             last = steps[-1]
             if last.calc is not None and {"energy", "forces", "stress"} <= last.calc.results.keys():
-                return steps, _label(last, method, attempt, time.time() - start)
+                return steps, _label(last, method, attempt, time.perf_counter() - start)
             said.append("no energy, forces and stress in its output")
         raise LabelError(
             f"Quantum ESPRESSO gave no result: {'; '.join(said)}",

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from halion.study.campaign import run_campaign
     from halion.study.campaign_plan import CampaignPlan, plan_campaign
+    from halion.study.cluster import cluster_engine
+    from halion.study.cluster_labels import ClusterLabeller
+    from halion.study.engine import engine_of_site
     from halion.study.loop import run_loop
     from halion.study.loop_types import LoopRound, LoopStudy
     from halion.study.order_comparison import OrderComparison, compare_orders
@@ -25,6 +28,7 @@ __all__ = [
     "CampaignPlan",
     "CheckChoices",
     "CheckedOrdering",
+    "ClusterLabeller",
     "LoopRound",
     "LoopStudy",
     "OrderComparison",
@@ -36,8 +40,10 @@ __all__ = [
     "check_figure",
     "check_ranking",
     "check_table",
+    "cluster_engine",
     "collect_results",
     "compare_orders",
+    "engine_of_site",
     "make_orderings",
     "plan_campaign",
     "plan_study",
@@ -56,6 +62,7 @@ _HOMES = {
     "CampaignPlan": "campaign_plan",
     "CheckChoices": "rank_check",
     "CheckedOrdering": "rank_check",
+    "ClusterLabeller": "cluster_labels",
     "LoopRound": "loop_types",
     "LoopStudy": "loop_types",
     "OrderComparison": "order_comparison",
@@ -67,8 +74,10 @@ _HOMES = {
     "check_figure": "rank_check_files",
     "check_ranking": "rank_check",
     "check_table": "rank_check_files",
+    "cluster_engine": "cluster",
     "collect_results": "run",
     "compare_orders": "order_comparison",
+    "engine_of_site": "engine",
     "make_orderings": "orderings",
     "plan_campaign": "campaign_plan",
     "plan_study": "plan",

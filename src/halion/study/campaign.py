@@ -7,10 +7,15 @@ on there.
 
 from __future__ import annotations
 
+import math
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 from halion.crystal import load_crystal
-from halion.errors import PhysicsRefusal
+from halion.errors import Interrupted, PhysicsRefusal
 from halion.files import locked_folder, write_json
 from halion.progress import Stop, never
 from halion.ranking import SeriesEntry
@@ -18,6 +23,7 @@ from halion.report.campaign import CampaignResults, write_campaign
 from halion.settings import OrderingSettings, StudySettings
 from halion.settings_campaign import CampaignSettings
 from halion.study.campaign_results import collect_campaign, read_refusal
+from halion.study.engine import Engine, EngineMaker, local_engine
 from halion.study.observe import Observer, unobserved
 from halion.study.run import run_study
 from halion.study.series import SeriesStudy, run_series
@@ -27,7 +33,12 @@ __all__ = ["member_settings", "run_campaign", "studied_entries"]
 
 
 def run_campaign(
-    settings: CampaignSettings, folder: Path | str, *, observe: Observer = unobserved, stop: Stop = never
+    settings: CampaignSettings,
+    folder: Path | str,
+    *,
+    observe: Observer = unobserved,
+    stop: Stop = never,
+    engine: EngineMaker = local_engine,
 ) -> CampaignResults:
     """Run a campaign, or go on with it where it stopped.
 
@@ -36,6 +47,8 @@ def run_campaign(
         folder: of the campaign; created if absent.
         observe: told the progress of each stage of each member.
         stop: asked about twice a second; True stops cleanly.
+        engine: what relaxations and dynamics of the studies run on; on one with many workers several studies are
+            under way at once.
     Returns:
         the results; the report lies in `folder/report/report.html`, each member's own in its run folder.
     Raises:
@@ -50,9 +63,13 @@ def run_campaign(
         Step(folder, campaign_identity(settings)).begin()
         write_json(folder / "campaign.json", settings.model_dump(mode="json"))
         found = run_series(_series(settings), folder / "series", observe=observe, stop=stop)
-        for entry in studied_entries(found.entries, settings):
-            for replica in range(settings.replicas):
-                _study(settings, folder, entry, replica, observe, stop)
+        members = [
+            (entry, replica)
+            for entry in studied_entries(found.entries, settings)
+            for replica in range(settings.replicas)
+        ]
+        with engine(settings.study.machine, folder) as shared:
+            _studies(settings, folder, members, shared, (observe, stop))
         results = collect_campaign(settings, folder)
         write_campaign(results, folder / "report")
     return results
@@ -108,9 +125,47 @@ def _series(settings: CampaignSettings) -> SeriesStudy:
     )
 
 
-def _study(
-    settings: CampaignSettings, folder: Path, entry: SeriesEntry, replica: int, observe: Observer, stop: Stop
+def _studies(
+    settings: CampaignSettings,
+    folder: Path,
+    members: Sequence[tuple[SeriesEntry, int]],
+    engine: Engine,
+    watched: tuple[Observer, Stop],
 ) -> None:
+    """All of them on one engine: as many at once as keep its workers busy; the first error ends those that wait."""
+    observe, stop = watched
+    failed = threading.Event()
+
+    def one(member: tuple[SeriesEntry, int]) -> None:
+        if failed.is_set():
+            return
+        try:
+            _study(settings, folder, member, engine, (observe, lambda: stop() or failed.is_set()))
+        except BaseException:
+            failed.set()
+            raise
+
+    on_gpu = settings.study.machine.device == "cuda"
+    slots, n_jobs = (engine.devices, 1) if on_gpu else (engine.workers, len(settings.study.dynamics.temperatures_k))
+    at_once = max(1, min(len(members), math.ceil(slots / n_jobs)))
+    with ThreadPoolExecutor(at_once) as pool:
+        futures = [pool.submit(one, member) for member in members]
+    errors = [error for future in futures if (error := future.exception())]
+    # Those that were only told to stop because of another say nothing about why.
+    raise_first = [error for error in errors if not isinstance(error, Interrupted)] or errors
+    if raise_first:
+        raise raise_first[0]
+
+
+def _study(
+    settings: CampaignSettings,
+    folder: Path,
+    member: tuple[SeriesEntry, int],
+    engine: Engine,
+    watched: tuple[Observer, Stop],
+) -> None:
+    entry, replica = member
+    observe, stop = watched
     place = member_folder(folder, entry, replica)
     if read_refusal(place):
         return
@@ -119,6 +174,12 @@ def _study(
         observe(f"{place.name}: {stage}", done, total, state)
 
     try:
-        run_study(member_settings(settings, folder, entry, replica), place, observe=tell, stop=stop)
+        run_study(
+            member_settings(settings, folder, entry, replica),
+            place,
+            observe=tell,
+            stop=stop,
+            engine=lambda machine, folder: nullcontext(engine),
+        )
     except PhysicsRefusal as refusal:
         write_json(place / "refusal.json", {"what": refusal.what, "where": refusal.where, "fix": refusal.fix})

@@ -1,8 +1,9 @@
 """An engine for clusters: Parsl asks Slurm for jobs, and workers in them run the jobs of the steps.
 
-Parsl moves the calls; what is done, and how far, only the step folders say. A task that is out of time hands over and
-is asked for again; one whose worker was lost is, too, a few times without progress. A driver that is killed leaves
-workers behind, which stop by themselves as soon as another driver has begun, and batch jobs, which that one cancels.
+Parsl moves the calls; what is done, and how far, only the step folders say. A task that is out of time hands over
+and is asked for again; one whose worker was lost is, too, a few times without progress. A driver that is killed
+leaves workers behind, which stop by themselves as soon as another driver has begun, and batch jobs, which that one
+cancels.
 
 Source: Babuji et al., HPDC 2019, doi:10.1145/3307681.3325400.
 """
@@ -31,12 +32,13 @@ from halion.study.engine import Engine, EngineMaker, Job, stopped_at
 from halion.study.jobs import read_progress
 from halion.study.leases import LEASE
 
-__all__ = ["ClusterEngine", "cluster_engine"]
+__all__ = ["LOST", "ClusterEngine", "begin_session", "cluster_engine", "end_session", "lost_cause", "told_error"]
 
 _POLL_S = 0.5
 # Of tasks that are handed over, or whose worker is lost, again and again without getting further.
 _MOST_IN_VAIN = 4
 _FOLDER = "cluster"
+LOST = ("ManagerLost", "WorkerLost")  # Parsl's errors when a batch job ends under a task
 
 
 def cluster_engine(site: SiteSettings) -> EngineMaker:
@@ -56,25 +58,30 @@ def cluster_engine(site: SiteSettings) -> EngineMaker:
 @contextmanager
 def _opened(site: SiteSettings, folder: Path) -> Iterator[ClusterEngine]:
     folder = folder.resolve()
-    session = _begin(folder, site)
-    with parsl_kernel(site, folder, session) as kernel:
+    session = begin_session(folder, site)
+    with parsl_kernel({"dynamics": site.dynamics}, site, folder, session) as kernel:
         engine = ClusterEngine(kernel, site, folder, session)
         try:
             yield engine
         finally:
-            write_json(folder / SESSION, {"session": session, "stopping": True})
+            end_session(folder, session)
             engine.settle()
 
 
-def _begin(folder: Path, site: SiteSettings) -> str:
+def begin_session(folder: Path, site: SiteSettings) -> str:
     """A new session; workers of an earlier one stop when they see it, and its batch jobs are cancelled."""
     folder.mkdir(parents=True, exist_ok=True)
     earlier = read_json(folder / SESSION)["session"] if (folder / SESSION).exists() else None
     session = uuid.uuid4().hex[:12]
     write_json(folder / SESSION, {"session": session, "stopping": False})
     if earlier:
-        cancel_jobs_of(earlier, site)
+        cancel_jobs_of(earlier)
     return session
+
+
+def end_session(folder: Path, session: str) -> None:
+    """Tell its workers to stop."""
+    write_json(folder / SESSION, {"session": session, "stopping": True})
 
 
 @dataclass(slots=True)
@@ -94,7 +101,7 @@ class ClusterEngine:
         self._site, self._folder, self._session = site, folder, session
         self._submit_work = partial(kernel.submit, work, "dynamics")
         self._out: dict[Future[Any], Sequence[Path]] = {}
-        self.devices = site.dynamics.workers
+        self.workers = self.devices = site.dynamics.workers
 
     def run(self, job: Job, groups: Sequence[Sequence[Path]], *, watch: Callable[[], None], stop: Stop) -> None:
         """See `Engine`. A task that gets no further in four batch jobs is an `EngineError`."""
@@ -145,12 +152,12 @@ class ClusterEngine:
             if told["ended"] == "done":
                 return None, False
             if told["ended"] == "failed":
-                return _told_error(told["error"], task.group), False
+                return told_error(told["error"], str(task.group[0])), False
             why = "out of time"
-        elif type(error).__name__ in ("ManagerLost", "WorkerLost"):
+        elif type(error).__name__ in LOST:
             why = str(error)
         else:
-            return _lost_cause(error, self._folder), False
+            return lost_cause(error, self._folder), False
         far = _far(task.group)
         task.in_vain = 0 if far > task.best else task.in_vain + 1
         task.best = max(far, task.best)
@@ -186,14 +193,16 @@ def _far(group: Sequence[Path]) -> float:
     return total
 
 
-def _told_error(told: dict[str, str], group: Sequence[Path]) -> HalionError:
-    kind = getattr(errors, told["kind"], EngineError) if told["kind"] else EngineError
-    return kind(told["what"], where=told.get("where") or str(group[0]), fix=told.get("fix", ""))
+def told_error(told: dict[str, str], where: str) -> HalionError:
+    """The error that a worker told of."""
+    kind = getattr(errors, told["kind"], EngineError)
+    return kind(told["what"], where=told["where"] or where, fix=told["fix"])
 
 
-def _lost_cause(error: BaseException, folder: Path) -> EngineError:
+def lost_cause(error: BaseException, folder: Path) -> EngineError:
+    """What is raised when the cluster itself does not work."""
     return EngineError(
         f"the cluster does not run this work: {type(error).__name__}: {error}",
         where=str(folder),
-        fix="look at the batch jobs' output in that folder; does `setup` of the site file make halion importable there?",
+        fix="look at the batch jobs' output in that folder; can they import halion (`setup` of the site file)?",
     )

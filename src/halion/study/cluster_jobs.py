@@ -2,7 +2,7 @@
 
 - Calls are functions of modules and plain values; Parsl's own memory of finished calls is off.
 - Interchange and workers are started by this Python, whatever `PATH` says.
-- Without Slurm's accounting Parsl asks squeue, which fails for a job that it has forgotten: that means it has ended.
+- Without Slurm's accounting Parsl asks squeue, which fails for a job that it has forgotten: that one has ended.
 - `exclusive` is off unless asked for: two pools would wait for each other on a cluster of one node.
 - Managers take no new task in the last minutes of a batch job.
 """
@@ -40,15 +40,20 @@ class Kernel:
 
     def submit(self, function: Callable[..., Any], pool: str, *arguments: Any) -> Future[Any]:
         """Call a module's function with plain values on a worker of a pool."""
-        return self.dfk.submit(function, app_args=arguments, app_kwargs={}, executors=[pool], cache=False, ignore_for_cache=[])
+        return self.dfk.submit(
+            function, app_args=arguments, app_kwargs={}, executors=[pool], cache=False, ignore_for_cache=[]
+        )
 
 
 @contextmanager
-def parsl_kernel(site: SiteSettings, folder: Path, session: str) -> Iterator[Kernel]:
+def parsl_kernel(
+    pools: dict[str, PoolSettings], site: SiteSettings, folder: Path, session: str
+) -> Iterator[Kernel]:
     """Pools of workers, made as tasks ask for them and given back when idle or at the end.
 
     Args:
-        site: of the site file.
+        pools: by name.
+        site: of the site file: the address of this machine.
         folder: for Parsl's files and the output of batch jobs.
         session: part of the names of the batch jobs.
     Raises:
@@ -60,7 +65,6 @@ def parsl_kernel(site: SiteSettings, folder: Path, session: str) -> Iterator[Ker
         from parsl.dataflow.dflow import DataFlowKernel
     except ImportError as error:
         raise MissingDependency("a cluster needs Parsl", fix='pip install "halion[cluster]"') from error
-    pools = {name: pool for name in ("dynamics", "labels") if (pool := getattr(site, name)) is not None}
     for name, pool in pools.items():
         _refuse_no_slurm(name, pool)
     config = parsl.Config(
@@ -93,7 +97,7 @@ def _executor(name: str, pool: PoolSettings, site: SiteSettings, folder: Path, s
 
     work_s = pool.walltime_s - pool.margin_s
     is_local = pool.provider == "local"
-    made = HighThroughputExecutor(
+    return HighThroughputExecutor(
         label=name,
         provider=_local(pool) if is_local else _slurm(pool, session),
         address="127.0.0.1" if is_local else site.address,
@@ -109,7 +113,6 @@ def _executor(name: str, pool: PoolSettings, site: SiteSettings, folder: Path, s
         drain_period=None if is_local else max(1, round(work_s - pool.margin_s)),
         worker_logdir_root=str(folder / "workers"),
     )
-    return made
 
 
 def _setup(pool: PoolSettings) -> str:
@@ -171,9 +174,9 @@ def _hours(seconds: float) -> str:
     return f"{hours:02d}:{minutes:02d}:{rest:02d}"
 
 
-def cancel_jobs_of(session: str, site: SiteSettings) -> None:
-    """Cancel the batch jobs that an earlier driver left behind."""
-    if not any(pool is not None and pool.provider == "slurm" for pool in (site.dynamics, site.labels)):
+def cancel_jobs_of(session: str) -> None:
+    """Cancel the batch jobs of Slurm, if there are any, that an earlier driver left behind."""
+    if which("squeue") is None:
         return
     ask = ["squeue", "--noheader", f"--user={os.getuid()}", "--format=%i %j"]
     try:

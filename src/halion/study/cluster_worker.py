@@ -1,21 +1,23 @@
-"""What runs on a node: one job, with an eye on the walltime, on its driver, and on who else works in its folders."""
+"""What runs on a node: one job, with an eye on the walltime, on its driver, and on who works in its folders."""
 
 from __future__ import annotations
 
 import importlib
 import os
 import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ase import Atoms
+
 from halion.errors import HalionError, Interrupted, PhysicsRefusal
-from halion.files import read_json
+from halion.files import read_json, write_json
+from halion.records import decode, to_record
 from halion.study.engine import obey
 from halion.study.leases import held
 
-__all__ = ["ENDS", "SESSION", "job_name", "work"]
+__all__ = ["ENDS", "SESSION", "job_name", "label_work", "work"]
 
 ENDS = "HALION_JOB_ENDS"  # seconds since 1970 when the batch job's walltime is over, less the margin
 SESSION = "session.json"  # of the driver: work of another session, or of one that stops, ends itself
@@ -37,7 +39,8 @@ def work(name: str, folders: list[str], cluster: str, session: str, silent_s: fl
         session: that asks for it.
         silent_s: see `SiteSettings`.
     Returns:
-        `ended`: "done"; "handed over" (asked to stop, or out of time: what is done is stored); "failed" with `error`.
+        `ended`: "done"; "handed over" (asked to stop, or out of time: what is done is stored); "failed" with
+        `error`.
     """
     stop = _Stop(Path(cluster) / SESSION, session)
     try:
@@ -52,11 +55,13 @@ def work(name: str, folders: list[str], cluster: str, session: str, silent_s: fl
     except PhysicsRefusal:
         return {"ended": "done"}  # the step says it
     except HalionError as error:
-        told = {"kind": type(error).__name__, "what": error.what, "where": error.where, "fix": error.fix}
-        return {"ended": "failed", "error": told}
-    except Exception:
-        return {"ended": "failed", "error": {"kind": "", "what": traceback.format_exc(limit=-3)}}
+        return {"ended": "failed", "error": told_of(error)}
     return {"ended": "done"}
+
+
+def told_of(error: HalionError) -> dict[str, str]:
+    """An error as plain values."""
+    return {"kind": type(error).__name__, "what": error.what, "where": error.where, "fix": error.fix}
 
 
 class _Stop:
@@ -80,3 +85,26 @@ class _Stop:
             except OSError:
                 pass  # a shared file system that is away for a moment says nothing
         return self._said
+
+
+def label_work(settings: dict[str, Any], atoms: Any, folder: str, answer: str) -> dict[str, Any]:
+    """Label one structure, and leave the label where the driver, or the one after it, finds it.
+
+    Args:
+        settings: of `LabelSettings`.
+        atoms: record of the structure.
+        folder: for the code's files.
+        answer: file for the label.
+    Returns:
+        as `work`.
+    """
+    from halion.labels import labeller_of
+    from halion.settings_learning import LabelSettings
+
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        label = labeller_of(LabelSettings(**settings)).label(decode(Atoms, atoms), Path(folder))
+        write_json(answer, to_record(label))
+    except HalionError as error:
+        return {"ended": "failed", "error": told_of(error)}
+    return {"ended": "done"}

@@ -13,9 +13,9 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +26,18 @@ from halion.errors import EngineError, Interrupted, PhysicsRefusal
 from halion.progress import Stop, never
 from halion.settings import MachineSettings
 
-__all__ = ["Engine", "EngineMaker", "Job", "LocalEngine", "default_workers", "local_engine", "obey", "stop_requested", "stopped_at"]
+__all__ = [
+    "Engine",
+    "EngineMaker",
+    "Job",
+    "LocalEngine",
+    "default_workers",
+    "engine_of_site",
+    "local_engine",
+    "obey",
+    "stop_requested",
+    "stopped_at",
+]
 
 Job = Callable[..., None]  # of one folder or more
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -38,9 +49,11 @@ class Engine(Protocol):
     """What runs jobs.
 
     Attributes:
+        workers: jobs at once.
         devices: accelerators that work at once: into so many batches the work for them is split.
     """
 
+    workers: int
     devices: int
 
     def run(self, job: Job, groups: Sequence[Sequence[Path]], *, watch: Callable[[], None], stop: Stop) -> None:
@@ -105,13 +118,27 @@ def stopped_at(groups: Sequence[Sequence[Path]]) -> Interrupted:
     )
 
 
+def engine_of_site(site: Path | None) -> EngineMaker:
+    """What runs jobs: batch jobs as a site file says, or without one processes of this machine.
+
+    Raises:
+        SettingsError: the site file cannot be used.
+    """
+    if site is None:
+        return local_engine
+    from halion.settings_site import read_site
+    from halion.study.cluster import cluster_engine  # which needs this module, and Parsl
+
+    return cluster_engine(read_site(site))
+
+
 class LocalEngine:
     """A pool of worker processes on this machine; use as a context manager."""
 
     devices = 1
 
     def __init__(self, *, workers: int, threads_per_worker: int) -> None:
-        self._workers, self._threads = workers, threads_per_worker
+        self.workers, self._threads = workers, threads_per_worker
         self._saved: dict[str, str | None] = {}
 
     def __enter__(self) -> LocalEngine:
@@ -122,7 +149,7 @@ class LocalEngine:
         context = multiprocessing.get_context("spawn")
         self._event = context.Event()
         self._pool = ProcessPoolExecutor(
-            self._workers, mp_context=context, initializer=_begin_worker, initargs=(self._event, os.getpid())
+            self.workers, mp_context=context, initializer=_begin_worker, initargs=(self._event, os.getpid())
         )
         return self
 

@@ -1,6 +1,6 @@
 """Who works in a step folder: one worker at a time, wherever on a shared file system it runs.
 
-A worker writes `worker.json` into the folder, touches it as long as it lives, and removes it at its end. Another one
+A worker writes `worker.json` into the folder, touches it as long as it lives, and removes it at its end. Another
 waits until the file is gone, or has not changed for so long that its owner must be dead, measured by the waiting
 machine's own clock. An owner that finds another's name in its file stops. Locks of the operating system would end
 with the process, but not every file system of a cluster passes them on to its other nodes.
@@ -17,7 +17,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from halion.files import write_json
 from halion.progress import Stop
 
 __all__ = ["LEASE", "held"]
@@ -71,8 +70,10 @@ def _take(path: Path, token: str, stop: Stop, silent_s: float) -> bool:
         if now != seen:
             seen, since = now, time.monotonic()
         elif time.monotonic() - since > silent_s:
-            write_json(path, _record(token))
             # Two may have found it silent: the later rename stands, and the other goes on waiting.
+            mine = path.with_name(f"{path.name}.{token}")
+            mine.write_text(json.dumps(_record(token)), encoding="utf-8")
+            os.replace(mine, path)
             time.sleep(2 * poll_s)
             if _owner(path) == token:
                 return True
