@@ -200,7 +200,7 @@ def test_labels_by_gpaw_under_mpi_in_batch_jobs(tmp_path, frames):
     assert done.returncode == 0, done.stderr
     there = {one.frame.key: one.label for one in read_labels(labels)}
     assert len(there) == 3
-    assert there[first.frame.key].provenance.wall_time_s == first.label.provenance.wall_time_s  # not made again
+    assert there[first.frame.key].provenance.wall_s == first.label.provenance.wall_s  # not made again
     subprocess.run(halion("label", frames, "--folder", tmp_path / "here"), check=True, capture_output=True)
     for one in read_labels(tmp_path / "here" / "labels.extxyz"):
         assert there[one.frame.key].energy == pytest.approx(one.label.energy, abs=1e-4)

@@ -93,44 +93,45 @@ def command(
         npt_ps=npt_ps,
         sampling_ps=sampling_ps,
     )
+    cells = _Cells(parents, binaries or [], words(mobile) or ("Li",))
+    wanted = (
+        section(LoopSettings, rounds, "loop"),
+        section(TrainingSettings, given(epochs=epochs, device=device), "loop"),
+    )
+
     from halion.records import to_record
     from halion.study import run_loop
 
     with Watcher() as watcher, stop_on_signal() as stop, labelling(labels, site, folder, stop) as where:
-        study = _study(
-            (parents, binaries or []),
-            name,
-            where,
-            section(LoopSettings, rounds, "loop"),
-            section(TrainingSettings, given(epochs=epochs, device=device), "loop"),
-            words(mobile) or ("Li",),
-        )
-        done = run_loop(study, folder, observe=watcher, stop=stop)
+        done = run_loop(cells.study(name, where, *wanted), folder, observe=watcher, stop=stop)
     return Shown(record={"rounds": to_record(done)}, text=_text(done), as_json=as_json)
 
 
-def _study(
-    paths: tuple[list[Path], list[Path]],
-    name: str,
-    labelling: tuple[Labeller, int],
-    loop: LoopSettings,
-    training: TrainingSettings,
-    mobile: tuple[str, ...],
-) -> LoopStudy:
-    from halion.labels import Frame
-    from halion.study import LoopStudy
+class _Cells:
+    """What the options say of structures, read before any code is looked for."""
 
-    parents, binaries = paths
-    return LoopStudy(
-        name=name,
-        parents={path.stem: read_ordered(path) for path in parents},
-        labeller=labelling[0],
-        loop=loop,
-        training=training,
-        references=[Frame(atoms=read_ordered(path), group=path.stem) for path in binaries],
-        mobile=mobile,
-        at_once=labelling[1],
-    )
+    def __init__(self, parents: list[Path], binaries: list[Path], mobile: tuple[str, ...]) -> None:
+        from halion.labels import Frame
+
+        self.parents = {path.stem: read_ordered(path) for path in parents}
+        self.references = [Frame(atoms=read_ordered(path), group=path.stem) for path in binaries]
+        self.mobile = mobile
+
+    def study(
+        self, name: str, labelling: tuple[Labeller, int], loop: LoopSettings, training: TrainingSettings
+    ) -> LoopStudy:
+        from halion.study import LoopStudy
+
+        return LoopStudy(
+            name=name,
+            parents=self.parents,
+            labeller=labelling[0],
+            loop=loop,
+            training=training,
+            references=self.references,
+            mobile=self.mobile,
+            at_once=labelling[1],
+        )
 
 
 def _text(rounds: list[LoopRound]) -> list[str | Table]:

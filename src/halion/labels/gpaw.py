@@ -47,8 +47,8 @@ _LADDER: tuple[dict[str, Any], ...] = (
 # eV per valence electron and electrons per valence electron: forces then hold to about 1e-3 eV/Angstrom.
 _CONVERGED = {"energy": 1e-5, "density": 1e-4}
 _ONE_THREAD = {"OMP_NUM_THREADS": "1"}
-# GPAW's C extension brings its MPI, which since 26 has to be asked for where Python, not `gpaw python`, runs it.
-_PARALLEL = {"GPAW_MPI_BACKEND": "cgpaw"}
+# In a batch job mpiexec would ask the scheduler for tasks, and be given one: a label stays on its node.
+_OF_SCHEDULERS = ("SLURM_", "PMI_", "PMIX_")
 
 
 class GpawLabeller:
@@ -143,7 +143,7 @@ class GpawLabeller:
             command,
             folder,
             settings.time_limit_s,
-            environment=_ONE_THREAD | (_PARALLEL if settings.processes > 1 else {}),
+            environment=_ONE_THREAD | (_parallel() if settings.processes > 1 else {}),
             growing=None if relax is None else Path(relax["trajectory"]),
         )
         if not (folder / "result.json").exists():
@@ -159,6 +159,12 @@ class GpawLabeller:
             return []
         root = ["--allow-run-as-root"] if os.geteuid() == 0 else []
         return [find_mpiexec(), *root, "-n", str(self._settings.processes)]
+
+
+def _parallel() -> dict[str, str | None]:
+    # GPAW's C extension brings its MPI, which since 26 has to be asked for where not `gpaw python` runs it.
+    backend: dict[str, str | None] = {"GPAW_MPI_BACKEND": "cgpaw"}
+    return backend | {name: None for name in os.environ if name.startswith(_OF_SCHEDULERS)}
 
 
 def find_gpaw(command: str | None = None) -> str:

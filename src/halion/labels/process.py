@@ -21,7 +21,7 @@ def run_process(
     folder: Path,
     limit_s: float,
     *,
-    environment: Mapping[str, str] | None = None,
+    environment: Mapping[str, str | None] | None = None,
     growing: Path | None = None,
 ) -> None:
     """Run a code in a folder; standard output to output.txt, errors to error.txt.
@@ -30,7 +30,7 @@ def run_process(
         command: program and arguments.
         folder: to run in; exists.
         limit_s: seconds after which it and its children are killed.
-        environment: variables added to those of this process.
+        environment: variables added to those of this process; None: taken away.
         growing: a file that the code replaces step by step; the limit then counts from the last time.
     Raises:
         MissingDependency: there is no such program.
@@ -38,6 +38,7 @@ def run_process(
         LabelError: it ended with another status than 0, with its last words.
     Checked by tests/labels/test_labels_process.py.
     """
+    given = {**os.environ, **(environment or {})}
     with open(folder / "output.txt", "wb") as output, open(folder / "error.txt", "wb") as errors:
         try:
             # A session of its own: killing the group ends MPI ranks too.
@@ -47,7 +48,7 @@ def run_process(
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=errors,
-                env={**os.environ, **(environment or {})},
+                env={name: value for name, value in given.items() if value is not None},
                 start_new_session=True,
             )
         except (FileNotFoundError, PermissionError) as error:
