@@ -1,8 +1,8 @@
 """Errors on the committed test sets against the number of labels that a fine-tuning learns from.
 
-The labels of data/LYCB-PBE/train.extxyz, nested subsets drawn evenly from all trajectories; twelve frames of two
-trajectories choose the epoch, the binaries fix the references, the settings are those of halion-LYCB-800K, and
-every point takes about as many steps, whatever its labels. Trainings that are in --folder go on or are read; the
+The labels of data/LYCB-PBE, nested subsets drawn evenly from all trajectories; two trajectories of end members and
+two of mixtures choose the epoch, the binaries fix the references, the settings are those of halion-LYCB, and every
+point takes about as many steps, whatever its labels. Trainings that are in --folder go on or are read; the
 table is written again after every point.
 
     python benchmarks/learning_curve.py --output benchmarks/results/learning_curve.md
@@ -25,8 +25,10 @@ from halion.settings_learning import TrainingSettings
 from halion.study.provenance import machine_description, source_commit
 from halion.training import compare, errors, finetune
 
-HELD_OUT = {"LYC-2-600K", "LYB-2-400K"}  # as data/LYCB-PBE/make.py held out for halion-LYCB-800K
-POINTS = (8, 16, 32, 64, 120)
+BINARIES = ("LiCl", "LiBr", "YCl3", "YBr3")
+# As data/LYCB-PBE/make.py held out for halion-LYCB.
+HELD_OUT = {"LYC-2-600K", "LYB-2-400K", "LYCB-2-500K-train", "LYCB-4-500K-train"}
+POINTS = (10, 20, 40, 80, 160, 320)
 
 
 def evenly(labelled: list[LabelledFrame], seed: int) -> list[LabelledFrame]:
@@ -44,7 +46,7 @@ def evenly(labelled: list[LabelledFrame], seed: int) -> list[LabelledFrame]:
 
 
 def settings_of(n: int, steps: int, seed: int) -> TrainingSettings:
-    """Those of halion-LYCB-800K, with as many epochs as the steps make of n frames."""
+    """Those of halion-LYCB, with as many epochs as the steps make of n frames."""
     epochs = max(1, round(steps / math.ceil(n / 4)))
     return TrainingSettings(
         epochs=epochs,
@@ -77,9 +79,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the subsets and of the order of frames")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
-    every = read_labels(options.data / "train.extxyz")
-    moving = [one for one in every if one.frame.temperature_k is not None]
-    references = [one for one in every if one.frame.temperature_k is None]
+    every = [one for name in ("train", "more") for one in read_labels(options.data / f"{name}.extxyz")]
+    references = [one for one in every if one.frame.group.split("-")[0] in BINARIES]
+    moving = [one for one in every if one not in references]
     validation = [one for one in moving if one.frame.group in HELD_OUT]
     order = evenly([one for one in moving if one.frame.group not in HELD_OUT], options.seed)
     sets = {path.stem: read_labels(path) for path in sorted(options.data.glob("test-*.extxyz"))}

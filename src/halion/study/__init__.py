@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from halion.study.run import collect_results, report_study, run_study
     from halion.study.run_folder import RunFolder, study_status
     from halion.study.series import SeriesResults, SeriesStudy, run_series
+    from halion.study.status import Part, WorkStatus, current_answer, work_status
 
 __all__ = [
     "CampaignPlan",
@@ -32,17 +33,20 @@ __all__ = [
     "LoopRound",
     "LoopStudy",
     "OrderComparison",
+    "Part",
     "RankingCheck",
     "RunFolder",
     "SeriesResults",
     "SeriesStudy",
     "StudyPlan",
+    "WorkStatus",
     "check_figure",
     "check_ranking",
     "check_table",
     "cluster_engine",
     "collect_results",
     "compare_orders",
+    "current_answer",
     "engine_of_site",
     "make_orderings",
     "plan_campaign",
@@ -55,6 +59,7 @@ __all__ = [
     "run_study",
     "shard_path",
     "study_status",
+    "work_status",
     "write_check",
 ]
 
@@ -66,17 +71,20 @@ _HOMES = {
     "LoopRound": "loop_types",
     "LoopStudy": "loop_types",
     "OrderComparison": "order_comparison",
+    "Part": "status",
     "RankingCheck": "rank_check",
     "RunFolder": "run_folder",
     "SeriesResults": "series",
     "SeriesStudy": "series",
     "StudyPlan": "plan",
+    "WorkStatus": "status",
     "check_figure": "rank_check_files",
     "check_ranking": "rank_check",
     "check_table": "rank_check_files",
     "cluster_engine": "cluster",
     "collect_results": "run",
     "compare_orders": "order_comparison",
+    "current_answer": "status",
     "engine_of_site": "engine",
     "make_orderings": "orderings",
     "plan_campaign": "campaign_plan",
@@ -89,6 +97,7 @@ _HOMES = {
     "run_study": "run",
     "shard_path": "orderings",
     "study_status": "run_folder",
+    "work_status": "status",
     "write_check": "rank_check_files",
 }
 

@@ -29,11 +29,20 @@ class StatusBoard:
     def __init__(self, folder: RunFolder, observe: Observer) -> None:
         self._folder, self._observe = folder, observe
         self._stages: dict[str, dict[str, Any]] = {}
+        self._began: dict[str, tuple[float, float]] = {}  # when, and how far it was then: for the pace
         self._written = 0.0
 
     def tell(self, stage: str, done: float, total: float, state: str = "") -> None:
         """Note the progress of a stage."""
-        self._stages[stage] = {"done": round(done, 4), "total": round(total, 4), "state": state}
+        now = time.monotonic()
+        began, start = self._began.setdefault(stage, (now, done))
+        self._stages[stage] = {
+            "done": round(done, 4),
+            "total": round(total, 4),
+            "state": state,
+            "from": round(start, 4),
+            "took_s": round(now - began, 1),
+        }
         self._observe(stage, done, total, state)
         if done >= total or time.monotonic() - self._written > _WRITE_EVERY_S:
             self.write("running")
