@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
 
 import engine_jobs
+import psutil
 import pytest
 
 from halion.errors import EngineError, Interrupted, TornFile
@@ -122,3 +126,41 @@ def test_jobs_of_an_earlier_driver_stop_for_the_next(tmp_path, folders):
                 session.write_text(json.dumps({"session": "of the next", "stopping": False}))
                 waiting.join(timeout=30)
     assert (folders[0] / "stopped").exists()
+
+
+DRIVER = """
+import sys
+from pathlib import Path
+import engine_jobs
+from halion.progress import never
+from halion.settings import MachineSettings
+from halion.settings_site import SiteSettings
+from halion.study.cluster import cluster_engine
+if __name__ == "__main__":
+    with cluster_engine(SiteSettings())(MachineSettings(), Path(sys.argv[1])) as engine:
+        engine.run(engine_jobs.wait_for_stop, [[Path(sys.argv[2])]], watch=lambda: None, stop=never)
+"""
+
+
+def test_nothing_of_a_killed_driver_waits_for_ever(tmp_path, folders):
+    here = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    driver = subprocess.Popen(
+        [sys.executable, "-c", DRIVER, str(tmp_path), str(folders[0])], env=os.environ | {"PYTHONPATH": here}
+    )
+    until = time.monotonic() + 60
+    while not (folders[0] / "began").exists():
+        assert driver.poll() is None and time.monotonic() < until
+        time.sleep(0.1)
+    children = psutil.Process(driver.pid).children(recursive=True)
+    interchange = [
+        one for one in children if "interchange" in " ".join(one.cmdline()) or "interchange" in one.name()
+    ]
+    assert interchange
+    driver.kill()
+    driver.wait()
+    _, alive = psutil.wait_procs(interchange, timeout=10)
+    assert not alive
+    # A worker ends with its manager, which misses the interchange, or when it sees the next driver's session.
+    (tmp_path / "cluster" / SESSION).write_text(json.dumps({"session": "of the next", "stopping": False}))
+    _, alive = psutil.wait_procs(children, timeout=90)
+    assert not alive

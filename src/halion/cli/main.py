@@ -20,6 +20,7 @@ import typer
 from halion import __version__
 from halion.cli import (
     cite,
+    compare,
     doctor,
     enumerate,
     evaluate,
@@ -54,6 +55,7 @@ VERBS: dict[str, tuple[str, Callable[..., Shown]]] = {
     "run": (STUDY, run.command),
     "status": (STUDY, status.command),
     "report": (STUDY, report.command),
+    "compare": (STUDY, compare.command),
     "reproduce": (STUDY, reproduce.command),
     "enumerate": (ROOMS, enumerate.command),
     "rank": (ROOMS, rank.command),

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from halion.study.campaign_plan import CampaignPlan, plan_campaign
     from halion.study.cluster import cluster_engine
     from halion.study.cluster_labels import ClusterLabeller
+    from halion.study.compare import read_studies
     from halion.study.engine import engine_of_site
     from halion.study.loop import run_loop
     from halion.study.loop_types import LoopRound, LoopStudy
@@ -52,6 +53,7 @@ __all__ = [
     "plan_campaign",
     "plan_study",
     "read_reproduction_inputs",
+    "read_studies",
     "report_study",
     "run_campaign",
     "run_loop",
@@ -90,6 +92,7 @@ _HOMES = {
     "plan_campaign": "campaign_plan",
     "plan_study": "plan",
     "read_reproduction_inputs": "reproduction_inputs",
+    "read_studies": "compare",
     "report_study": "run",
     "run_campaign": "campaign",
     "run_loop": "loop",

@@ -1,7 +1,7 @@
 """Parsl's side of a cluster: its configuration from a site file, and what of it needs care.
 
 - Calls are functions of modules and plain values; Parsl's own memory of finished calls is off.
-- Interchange and workers are started by this Python, whatever `PATH` says.
+- Interchange and workers are started by this Python, whatever `PATH` says; the interchange dies with its driver.
 - Without Slurm's accounting Parsl asks squeue, which fails for a job that it has forgotten: that one has ended.
 - `exclusive` is off unless asked for: two pools would wait for each other on a cluster of one node.
 - Managers take no new task in the last minutes of a batch job.
@@ -104,7 +104,7 @@ def _executor(name: str, pool: PoolSettings, site: SiteSettings, folder: Path, s
         launch_cmd=DEFAULT_LAUNCH_CMD.replace(
             "process_worker_pool.py", f"{sys.executable} -m {_POOLS}.process_worker_pool", 1
         ),
-        interchange_launch_cmd=[sys.executable, "-m", f"{_POOLS}.interchange"],
+        interchange_launch_cmd=[sys.executable, "-m", "halion.study.cluster_interchange"],
         max_workers_per_node=pool.workers_per_node,
         cores_per_worker=1e-6,  # max_workers_per_node alone decides
         available_accelerators=pool.gpus_per_node,
