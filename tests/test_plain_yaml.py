@@ -123,7 +123,10 @@ def test_what_pyyaml_writes_of_plain_values_is_read_back(value):
     text = yaml.dump(value, Dumper=NoAliases, allow_unicode=True)
     if "\\0" in text or "\\ud" in text:
         return
-    assert plain_values(text) == yaml.safe_load(text) == value
+    read = yaml.safe_load(text)
+    assert plain_values(text) == read
+    if not any(sign in text for sign in "\x85\u2028\u2029"):  # line ends of Unicode, which PyYAML folds to spaces
+        assert read == value
 
 
 words = st.sampled_from(

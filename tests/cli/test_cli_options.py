@@ -291,14 +291,15 @@ def test_run_folders_are_named_after_their_source(tmp_path):
 
 def test_plan_and_run_take_the_same_options():
     plan, run = (set(inspect.signature(VERBS[verb][1]).parameters) for verb in ("plan", "run"))
-    assert plan == run
+    assert run - plan == {"site"}  # what a plan measures is this machine
+    assert plan <= run
     assert set(StudyOverrides.__dataclass_fields__) <= run
     assert study_options.__all__
 
 
 def test_a_crystal_with_a_fine_tuned_potential_takes_it_unless_another_is_named():
     chosen = study_settings("Li3YBr6", StudyOverrides())
-    assert chosen.dynamics.potential == chosen.ranking.potential == "halion-lycb-800k"
+    assert chosen.dynamics.potential == chosen.ranking.potential == "halion-lycb"
     # Its Li hops more slowly than pretrained CHGNet's, so a quick study goes hotter; other presets say themselves.
     assert chosen.dynamics.temperatures_k == (500.0, 540.0, 590.0, 650.0)
     assert chosen.dynamics.production_ps == 150.0

@@ -42,7 +42,7 @@ class Shipped:
 
 _LYCB = frozenset({"Li", "Y", "Cl", "Br"})
 
-# The last one has seen the hottest frames, and is the one that studies take.
+# The last one has seen most, mixtures and cells at rest too, and is the one that studies take.
 SHIPPED: dict[str, Shipped] = {
     "halion-lycb-200k": Shipped(
         file="halion-LYCB-200K.pth.tar",
@@ -65,6 +65,12 @@ SHIPPED: dict[str, Shipped] = {
     "halion-lycb-800k": Shipped(
         file="halion-LYCB-800K.pth.tar",
         sha256="137fd77593e2843e28f4ece7ae2c1ddf26a6b2c8703f230708f0bbf2bf9a8975",
+        elements=_LYCB,
+        highest_temperature_k=800.0,
+    ),
+    "halion-lycb": Shipped(
+        file="halion-LYCB.pth.tar",
+        sha256="4325ec4e96542092e615be529b04ac969274c49eea4d30e96eaf611641d8e81d",
         elements=_LYCB,
         highest_temperature_k=800.0,
     ),

@@ -126,22 +126,7 @@ def _row(study: ComparedStudy) -> tuple[Cell, ...]:
     found = study.results
     if found is None:
         return (word(study.name), word(study.state), *(word("") for _ in range(18)))
-    sigma, line, dynamics = found.conductivity, found.arrhenius, found.settings["dynamics"]
-    value, low, high, bound, kelvin = (
-        (math.nan,) * 5
-        if sigma is None
-        else (
-            sigma.conductivity_ms_per_cm,
-            sigma.low_ms_per_cm,
-            sigma.high_ms_per_cm,
-            sigma.upper_bound_ms_per_cm,
-            sigma.temperature_k,
-        )
-    )
-    energy, error, prefactor = (math.nan,) * 3
-    if line is not None:
-        energy, error = line.activation_energy, line.activation_energy_std
-        prefactor = diffusivity_to_cm2_per_s(math.exp(line.ln_prefactor))
+    dynamics = found.settings["dynamics"]
     volumes = [one.volume_per_atom for one in found.equilibrations]
     n_atoms = len(found.equilibrations[0].atoms) if found.equilibrations else 0
     moved = sum(run.is_diffusive for run in found.runs)
@@ -152,14 +137,7 @@ def _row(study: ComparedStudy) -> tuple[Cell, ...]:
         word(study.name),
         word(study.state),
         word(found.title),
-        _number(value),
-        _number(low),
-        _number(high),
-        _number(bound),
-        _number(kelvin, "g"),
-        _number(energy, ".2f"),
-        _number(error, ".2f"),
-        _number(prefactor),
+        *_answer(found),
         number(moved, f"{moved} of {len(found.runs)}"),
         word(str(dynamics["potential"])),
         number(n_atoms, str(n_atoms) if n_atoms else ""),
@@ -170,6 +148,25 @@ def _row(study: ComparedStudy) -> tuple[Cell, ...]:
         number(hours, f"{hours:.1f}"),
         word(str(found.provenance.get("halion", ""))),
     )
+
+
+def _answer(found: StudyResults) -> tuple[Cell, ...]:
+    """Conductivity with its interval, its bound, its temperature; activation energy with its error; prefactor."""
+    sigma, line = found.conductivity, found.arrhenius
+    cells = [_number(math.nan)] * 8
+    if sigma is not None:
+        values = (
+            sigma.conductivity_ms_per_cm,
+            sigma.low_ms_per_cm,
+            sigma.high_ms_per_cm,
+            sigma.upper_bound_ms_per_cm,
+        )
+        cells[:5] = [*map(_number, values), _number(sigma.temperature_k, "g")]
+    if line is not None:
+        cells[5] = _number(line.activation_energy, ".2f")
+        cells[6] = _number(line.activation_energy_std, ".2f")
+        cells[7] = _number(diffusivity_to_cm2_per_s(math.exp(line.ln_prefactor)))
+    return tuple(cells)
 
 
 def _number(value: float, form: str = "") -> Cell:
